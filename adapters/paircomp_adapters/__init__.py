@@ -1,0 +1,1 @@
+"""Image generators, one file per model family."""

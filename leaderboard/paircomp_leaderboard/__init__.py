@@ -1,0 +1,1 @@
+"""Entries, ranks and the static site made from finished runs."""
