@@ -1,0 +1,132 @@
+"""Reading what a generator, a judge or a factory says of itself, and checking options before a factory is called."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import json
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from paircomp.errors import ConfigError
+
+__all__ = ["check_options", "identity_of", "missing_packages", "parse_options", "summary_of"]
+
+_CALLER_ARGUMENTS = frozenset({"checkpoint", "device", "dtype"})
+_SECRET = re.compile(r"(api[_-]?key|token|secret|passw(or)?d|credential)", re.IGNORECASE)
+
+
+def identity_of(part: object) -> dict[str, Any]:
+    """The ``identity`` mapping of a generator or judge, as plain JSON values; empty where it has none."""
+    said = getattr(part, "identity", None)
+    if not isinstance(said, Mapping):
+        return {}
+    plain: dict[str, Any] = json.loads(json.dumps(dict(said), sort_keys=True, allow_nan=False))
+    return plain
+
+
+def missing_packages(factory: object) -> tuple[str, ...]:
+    """Import names that `factory.requires` lists and this machine lacks; nothing is imported."""
+    return tuple(name for name in getattr(factory, "requires", ()) if importlib.util.find_spec(name) is None)
+
+
+def summary_of(factory: object) -> str:
+    """First line of the factory's docstring, for listings."""
+    lines = (inspect.getdoc(factory) or "").splitlines()
+    return lines[0].rstrip(".") if lines else ""
+
+
+def parse_options(assignments: tuple[str, ...] | list[str], *, where: str) -> dict[str, Any]:
+    """Turn ``KEY=VALUE`` words into a mapping; a value that reads as JSON is taken as such, else as text.
+
+    Raises:
+        ConfigError: a word without ``=``, a repeated key, or a key that names a secret: secrets come from the
+            environment, because options are written into the run folder.
+
+    Example:
+        >>> parse_options(["mistakes=0.5", "mode=fast"], where="-o")
+        {'mistakes': 0.5, 'mode': 'fast'}
+    """
+    options: dict[str, Any] = {}
+    faults = []
+    for word in assignments:
+        key, separator, value = word.partition("=")
+        if not separator or not key:
+            faults.append(f"{word!r}: expected KEY=VALUE")
+        elif key in options:
+            faults.append(f"{key}: given twice")
+        elif _SECRET.search(key):
+            faults.append(f"{key}: secrets are taken from the environment only, because options are stored in the run")
+        else:
+            options[key] = _value(value)
+    if faults:
+        raise ConfigError(faults, where=where)
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def check_options(factory: Callable[..., Any], options: Mapping[str, Any], *, where: str) -> None:
+    """Hold `options` against the factory's keyword arguments.
+
+    Raises:
+        ConfigError: names every unknown option (with the nearest known one), every wrong type and every missing
+            option at once.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if name not in _CALLER_ARGUMENTS
+    }
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    named = {name: p for name, p in parameters.items() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    faults = [_unknown(name, named) for name in options if name not in named and not open_ended]
+    faults += [f"{name}: required" for name, p in named.items() if p.default is p.empty and name not in options]
+    hints = _hints(factory)
+    for name, value in options.items():
+        if name in named and name in hints and not _fits(value, hints[name]):
+            faults.append(f"{name}: expected {_type_name(hints[name])}, got {value!r}")
+    if faults:
+        raise ConfigError(faults, where=where)
+
+
+def _unknown(name: str, named: Mapping[str, inspect.Parameter]) -> str:
+    near = difflib.get_close_matches(name, named, n=1)
+    if near:
+        return f"{name}: unknown, did you mean {near[0]}?"
+    return f"{name}: unknown, known: {', '.join(sorted(named)) or 'none'}"
+
+
+def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(factory)
+    except (NameError, TypeError):  # annotations that exist only while type checking
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, choice) for choice in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (str, bool, type(None)):
+        return isinstance(value, hint)
+    return True  # structured options are the factory's own business
+
+
+def _type_name(hint: Any) -> str:
+    return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")

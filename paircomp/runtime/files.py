@@ -1,0 +1,160 @@
+"""Files that survive a kill: atomic replacement and locks that end with their process.
+
+Works on Linux, macOS and Windows. A lock is the operating system's own (``flock`` or ``LockFile``): it disappears with
+the process that holds it, so a killed run never leaves a stale lock behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from paircomp.errors import RunError
+
+__all__ = ["StepLock", "disk_faults", "sync_file", "waiting_lock", "write_atomically", "write_json"]
+
+# Windows locks bytes, and a locked byte cannot be read: lock one far beyond the text that names the holder.
+_LOCKED_BYTE = 1 << 30
+
+
+def write_atomically(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Write `content` so that readers see the old file or the new one, never a part.
+
+    Args:
+        path: the file; its folder is made when absent.
+        content: all of it.
+        sync: also survive a power cut (one fsync).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON, atomically. NaN is refused: unscored has its own words."""
+    write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file that another handle wrote onto the disk; a file that is gone is no fault."""
+    with contextlib.suppress(FileNotFoundError):
+        # Windows flushes only handles that may write.
+        handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def disk_faults(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of a disk (full, read-only, no such folder) into a :class:`RunError`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        said = error.filename if error.filename else path
+        raise RunError(
+            said, f"{reason}; what was finished is kept; next: mend it and run the same command again"
+        ) from error
+
+
+class StepLock:
+    """One step of a run belongs to one process.
+
+    Args:
+        path: the lock file; it stays there, only the lock on it comes and goes.
+        step: named in the message.
+
+    Raises:
+        RunError: another process holds it; the message names that process.
+    """
+
+    def __init__(self, path: Path, *, step: str) -> None:
+        self._path = path
+        self._step = step
+        self._handle: int | None = None
+
+    def __enter__(self) -> StepLock:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        if not _try_lock(self._handle):
+            holder = self._holder()
+            os.close(self._handle)
+            self._handle = None
+            raise RunError(
+                self._path.parent.parent,
+                f"the {self._step} step of this run is already being done by {holder}; next: wait for it to end",
+            )
+        os.ftruncate(self._handle, 0)
+        os.write(self._handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            os.close(self._handle)  # closing releases the lock
+            self._handle = None
+
+    def _holder(self) -> str:
+        try:
+            said = json.loads(self._path.read_text(encoding="utf-8"))
+            return f"process {said['pid']} on {said['host']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
+    """Hold the lock on `path`, waiting for whoever has it; for the short moments in which a shared file is rewritten.
+
+    Raises:
+        RunError: the lock was not free within `seconds`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        deadline = time.monotonic() + seconds
+        while not _try_lock(handle):
+            if time.monotonic() > deadline:
+                raise RunError(path, f"locked by another process for {seconds:.0f} s; next: see whether it hangs")
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+            os.lseek(handle, 0, os.SEEK_SET)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

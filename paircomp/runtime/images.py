@@ -1,0 +1,95 @@
+"""Reading pictures of any origin and bringing them to the one form that judges see: 8-bit RGB."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["MAX_PIXELS", "UnreadableImageError", "png_bytes", "read_rgb", "to_rgb"]
+
+#: Larger pictures are refused before they are decoded: 20,000 x 20,000 would take 1.2 GB.
+MAX_PIXELS = 100_000_000
+
+
+class UnreadableImageError(ValueError):
+    """A picture that cannot be shown to a judge; the message is the reason that is recorded."""
+
+
+def to_rgb(image: Image) -> Image:
+    """An 8-bit RGB copy; transparent pixels are laid on white, 16-bit and float grey values are scaled to 8 bits.
+
+    Raises:
+        UnreadableImageError: the picture has no pixels.
+    """
+    from PIL import Image as Pillow
+
+    if 0 in image.size:
+        raise UnreadableImageError(f"image has no pixels ({image.width}x{image.height})")
+    if image.mode == "RGB":
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _deep_grey(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Pillow.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Pillow.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _deep_grey(image: Image) -> Image:
+    """16-bit or float grey to 8-bit RGB; Pillow's own convert would clip instead of scaling."""
+    import numpy as np
+    from PIL import Image as Pillow
+
+    values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise UnreadableImageError("image holds values that are not finite")
+    top = 1.0 if image.mode == "F" and values.max() <= 1.0 else (65535.0 if values.max() > 255 else 255.0)
+    grey = np.clip(np.rint(values / top * 255.0), 0, 255).astype(np.uint8)
+    return Pillow.fromarray(grey).convert("RGB")
+
+
+def read_rgb(content: bytes) -> Image:
+    """Decode a picture file.
+
+    Args:
+        content: the whole file.
+
+    Raises:
+        UnreadableImageError: empty, damaged, of an unknown format or larger than :data:`MAX_PIXELS`.
+    """
+    import warnings
+
+    from PIL import Image as Pillow
+
+    if not content:
+        raise UnreadableImageError("file is empty")
+    try:
+        with warnings.catch_warnings():
+            # Our own limit below is stricter than Pillow's warning and says what to do.
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            image = Pillow.open(io.BytesIO(content))
+        if image.width * image.height > MAX_PIXELS:
+            raise UnreadableImageError(
+                f"image of {image.width}x{image.height} pixels is over the limit of {MAX_PIXELS:,} pixels"
+            )
+        image.load()
+        return to_rgb(image)
+    except UnreadableImageError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, Pillow.DecompressionBombError) as error:
+        raise UnreadableImageError(f"not a readable image ({_one_line(error)})") from error
+
+
+def png_bytes(image: Image) -> bytes:
+    """The picture as a PNG file: lossless, fast compression, the same bytes for the same pixels."""
+    stream = io.BytesIO()
+    to_rgb(image).save(stream, format="PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
