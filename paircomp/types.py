@@ -90,7 +90,7 @@ class PromptPair:
     pair_id: str
     subtask: str
     prompts: tuple[str, ...]
-    metadata: Mapping[str, Any] = _NOTHING
+    metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Generated:
     unscored: str | None = None
     seconds: float | None = None
     prompt_sent: str | None = None
-    metadata: Mapping[str, Any] = _NOTHING
+    metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
 
 class Question(NamedTuple):
@@ -219,7 +219,7 @@ class Judgement:
     score: float | None = None
     log_yes: float | None = None
     log_no: float | None = None
-    evidence: Mapping[str, Any] = _NOTHING
+    evidence: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     unscored: str | None = None
 
 
