@@ -1,0 +1,75 @@
+"""Intervals of averages over subtasks, from one bootstrap stratified by subtask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paircomp.statistics.bootstrap import StratifiedBootstrap, stratified_bootstrap
+from paircomp.statistics.intervals import Interval, effective_trials, normal_quantile, score_interval
+
+__all__ = ["AverageIntervals", "average_interval"]
+
+
+class AverageIntervals:
+    """Intervals of the macro average and of the pair-weighted mean.
+
+    Args:
+        strata: subtask -> ``[n_k, M]``, values of M measures of its pairs, sorted by pair.
+        measures: their M names.
+        level: confidence.
+        draws: bootstrap draws.
+        seed: of the bootstrap.
+        lower: least possible value of each measure, 0 unless given.
+    """
+
+    def __init__(
+        self,
+        strata: Mapping[str, NDArray[np.float64]],
+        measures: Sequence[str],
+        *,
+        level: float,
+        draws: int,
+        seed: int,
+        lower: Mapping[str, float] | None = None,
+    ) -> None:
+        self._strata = strata
+        self._measures = measures
+        self._level, self._draws, self._seed = level, draws, seed
+        self._lower = lower or {}
+
+    def macro(self) -> dict[str, Interval | None]:
+        """Subtasks alike; ``None`` throughout when a subtask has fewer than two pairs."""
+        return self._of(self._strata, [1 / len(self._strata)] * len(self._strata))
+
+    def pair_weighted(self) -> dict[str, Interval | None]:
+        """Pairs alike; ``None`` throughout when a subtask that has pairs has a single one."""
+        present = {name: values for name, values in self._strata.items() if len(values)}
+        total = sum(len(values) for values in present.values())
+        return self._of(present, [len(values) / total for values in present.values()])
+
+    def _of(self, strata: Mapping[str, NDArray[np.float64]], weights: Sequence[float]) -> dict[str, Interval | None]:
+        if not strata or min(len(values) for values in strata.values()) < 2:
+            return dict.fromkeys(self._measures)
+        redrawn = stratified_bootstrap(strata, weights, draws=self._draws, seed=self._seed)
+        return {
+            name: average_interval(redrawn, column, level=self._level, lower=self._lower.get(name, 0.0))
+            for column, name in enumerate(self._measures)
+        }
+
+
+def average_interval(
+    redrawn: StratifiedBootstrap, measure: int, *, level: float, lower: float = 0.0, upper: float = 1.0
+) -> Interval:
+    """Studentised interval within [lower, upper]; without any spread, the score interval that a subtask would get."""
+    mean, error = float(redrawn.mean[measure]), float(redrawn.error[measure])
+    span = upper - lower
+    if error <= 1e-9 * span:
+        unit = (mean - lower) / span
+        trials = effective_trials(unit, 0.0, redrawn.trials)
+        low, high = score_interval(unit, trials, normal_quantile(0.5 + level / 2))
+        return Interval(lower + span * low, lower + span * high)
+    low, high = redrawn.interval(measure, level=level)
+    return Interval(max(lower, low), min(upper, high))
