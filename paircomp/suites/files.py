@@ -1,0 +1,40 @@
+"""Any JSON list or JSON Lines file of prompt pairs is a suite."""
+
+from __future__ import annotations
+
+import re
+from os import PathLike
+from pathlib import Path
+
+from paircomp.suites.official import official_suite
+from paircomp.suites.pair_records import read_pairs
+from paircomp.types import Suite, suite_digest
+
+__all__ = ["load_suite_file"]
+
+
+def load_suite_file(path: str | PathLike[str], *, name: str | None = None) -> Suite:
+    """The suite in a file: a JSON list of pairs, or JSON Lines with one pair a line.
+
+    A pair holds its two prompts as ``prompts``, as ``prompt1`` and ``prompt2``, or as ``caption1`` and ``caption2``;
+    what they differ in as ``subtask`` or ``category``; and, where wanted, a ``pair_id`` (or ``id``) and an object
+    ``metadata``. A copy of the published PairComp file is recognised by its contents and gets that suite's name, judge
+    and rules.
+
+    Args:
+        path: a UTF-8 file, with or without a byte order mark.
+        name: what tables call the suite, and part of every seed; the file's own name when absent.
+
+    Raises:
+        SuiteError: the file cannot be read, or is no suite; names every fault by line.
+    """
+    file = Path(path)
+    pairs = read_pairs(file)
+    digest = suite_digest(pairs)
+    published = official_suite(pairs, digest, name=name, source=str(file))
+    return published or Suite(name=name or _name_of(file), pairs=pairs, digest=digest, source=str(file))
+
+
+def _name_of(path: Path) -> str:
+    """The file's name without its ending, in characters that folder names can hold on every system."""
+    return re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "suite"
