@@ -8,9 +8,11 @@ Besides the methods below a part may carry these attributes; `paircomp.runtime.c
 - ``identity``: a mapping of JSON values that belongs to the run's or judge's identity (template text, weights digest).
 - ``supports_seeds`` (generators, default True): False where the service takes no seed; the manifest records it.
 - ``max_batch_size`` (default none): the pipeline never cuts larger batches.
-- ``cross_by_default`` (judges, default False): whether asking about the pair's other prompt too is nearly free.
 
-A factory may carry ``requires``: import names of packages it needs, read without calling it.
+A factory may carry, readable without calling it:
+
+- ``requires``: import names of packages it needs.
+- ``cross_by_default`` (judges, default False): whether asking about the pair's other prompt too is nearly free.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ class Judge(Protocol):
     def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
         """One judgement for each question of each request, in any order.
 
-        A judge that cannot tell yields ``unscored`` with the reason; NaN or a score outside [0, 1] is a defect and stops
-        the step.
+        A judge that cannot tell yields ``unscored`` with the reason; NaN or a score outside [0, 1] is a defect and
+        stops the step.
 
         Raises:
             OutOfMemory: the batch did not fit; the pipeline halves it.

@@ -14,7 +14,7 @@ from typing import Any
 
 from paircomp.errors import ConfigError
 
-__all__ = ["check_options", "identity_of", "missing_packages", "parse_options", "summary_of"]
+__all__ = ["check_options", "effective_options", "identity_of", "missing_packages", "parse_options", "summary_of"]
 
 _CALLER_ARGUMENTS = frozenset({"checkpoint", "device", "dtype"})
 _SECRET = re.compile(r"(api[_-]?key|token|secret|passw(or)?d|credential)", re.IGNORECASE)
@@ -130,3 +130,13 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _type_name(hint: Any) -> str:
     return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
+
+
+def effective_options(factory: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` with the factory's own defaults filled in, so that a run states what it was really made with."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if name not in _CALLER_ARGUMENTS and parameter.default is not parameter.empty
+    }
+    return {**defaults, **options}

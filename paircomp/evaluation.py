@@ -1,0 +1,372 @@
+"""Evaluating a model from Python: generate, judge and report in one call, and what one does with the result.
+
+The command line is a thin layer over this module. It is called ``evaluation`` because a module named ``evaluate`` would
+take the place of the function ``paircomp.evaluate`` after its first import.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from paircomp.errors import ConfigError, RunMismatchError
+from paircomp.pipeline import Progress, StepCount, generate_images, import_images, judge_images
+from paircomp.plugins import Registry
+from paircomp.protocols import ImageGenerator, Judge
+from paircomp.report.build import build_report
+from paircomp.run_store import Run, Selection, differences
+from paircomp.run_store.score_table import read_judged
+from paircomp.runtime.callables import CallableGenerator, callable_spec
+from paircomp.runtime.capabilities import check_options, effective_options
+from paircomp.runtime.machine import resolve_device
+from paircomp.types import ModelSpec, Suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from paircomp.comparison import Comparison
+
+__all__ = ["EvaluatedRun", "Evaluation", "default_run_path", "evaluate", "load_run", "resolve_model"]
+
+Reading = Literal["exclude", "zero"]
+
+
+def resolve_model(
+    registry: Registry,
+    *,
+    model: str | None,
+    adapter: str | None = None,
+    checkpoint: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> ModelSpec:
+    """The model to draw with: one of the catalogue, or any checkpoint through a named adapter.
+
+    Args:
+        registry: where names are looked up.
+        model: a name of the catalogue, or, with `adapter`, what tables shall call it.
+        adapter: a generator by name.
+        checkpoint: hub id or path.
+        options: override the recipe's.
+
+    Raises:
+        ConfigError: neither a model nor an adapter was named.
+        UnknownNameError: no such model or adapter.
+    """
+    if adapter is not None:
+        registry.generator(adapter)  # an unknown adapter is named before anything else
+        name = model or Path(checkpoint or adapter).name
+        spec = ModelSpec(name=name, adapter=adapter, checkpoint=checkpoint)
+    elif model is not None:
+        spec = registry.model(model)
+    else:
+        raise ConfigError(["name a model (--model NAME) or an adapter (--adapter NAME)"], where="paircomp eval")
+    changed = {**spec.recipe, **(options or {})}
+    kept = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
+    return ModelSpec(**{**kept, "recipe": changed, "checkpoint": checkpoint or spec.checkpoint})
+
+
+def default_run_path(model: str, suite: str, seed: int) -> Path:
+    """``runs/<model>--<suite>--seed<seed>``, with characters that folders cannot have replaced."""
+    return Path("runs") / f"{_folder_name(model)}--{_folder_name(suite)}--seed{seed}"
+
+
+def _folder_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "model"
+
+
+@dataclass
+class Evaluation:
+    """One model (or folder of images), one suite, one judge: the three steps, each of which can be repeated.
+
+    Attributes:
+        registry: where names are looked up.
+        suite: the pairs.
+        judge: the judge's name.
+        spec: the model; ``None`` where the images already exist.
+        images: the folder of existing images.
+        name: what tables call the model; default the spec's name.
+        judge_checkpoint: weights of the judge, where it takes any.
+        judge_options: options of the judge's factory.
+        seed: the run's seed.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        dtype: of the generator's weights; ``None`` leaves it to the adapter.
+        batch_size: largest batch; ``None`` is ``auto``.
+        cross: ask about the pair's other prompt; ``None`` leaves it to the judge.
+        selection: which pairs.
+        out: the run folder.
+        generator: a ready generator instead of one by name, for callables.
+    """
+
+    registry: Registry
+    suite: Suite
+    judge: str
+    spec: ModelSpec | None = None
+    images: Path | None = None
+    name: str | None = None
+    judge_checkpoint: str | None = None
+    judge_options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    dtype: str | None = None
+    batch_size: int | None = None
+    cross: bool | None = None
+    selection: Selection = field(default_factory=Selection)
+    out: Path | None = None
+    generator: ImageGenerator | None = None
+
+    @property
+    def model_name(self) -> str:
+        """What tables call the model."""
+        if self.name:
+            return self.name
+        if self.spec is not None:
+            return self.spec.name
+        return self.images.name if self.images else "images"
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.out or default_run_path(self.model_name, self.suite.name, self.seed)
+
+    def check(self) -> None:
+        """Find every fault that can be found before anything is loaded or written.
+
+        Raises:
+            ConfigError: options that the factories do not take.
+            UnknownNameError: no such generator or judge.
+        """
+        self.selection.pairs(self.suite)
+        check_options(self.registry.judge(self.judge), self.judge_options, where=f"option -j of judge {self.judge!r}")
+        if self.spec is not None and self.generator is None:
+            factory = self.registry.generator(self.spec.adapter)
+            check_options(factory, self.spec.recipe, where=f"option -o of generator {self.spec.adapter!r}")
+
+    def open_run(self) -> Run:
+        """Make or resume the run folder.
+
+        Raises:
+            RunMismatchError: it was made with other settings.
+        """
+        trained = self.spec.trained_with_judge if self.spec else None
+        return Run.create(
+            self.path, suite=self.suite, identity=self._identity(), images=self.images, trained_with_judge=trained
+        )
+
+    def _identity(self) -> dict[str, Any]:
+        if self.spec is None:
+            return {"model": self.model_name, "adapter": "images", "checkpoint": None, "revision": None,
+                    "recipe": {}, "dtype": None, "run_seed": self.seed}  # fmt: skip
+        recipe = dict(self.spec.recipe)
+        if self.generator is None:
+            recipe = effective_options(self.registry.generator(self.spec.adapter), recipe)
+        return {"model": self.model_name, "adapter": self.spec.adapter, "checkpoint": self.spec.checkpoint,
+                "revision": self.spec.revision, "recipe": recipe, "dtype": self.dtype, "run_seed": self.seed}  # fmt: skip
+
+    def generate(self, run: Run, progress: Progress | None = None) -> StepCount:
+        """Draw what is missing, or take in the existing images."""
+        if self.spec is None:
+            run.begin("import", selection=self.selection)
+            return import_images(run, self.suite, self.selection, progress=progress)
+        device = resolve_device(self.device)
+        run.begin("generate", selection=self.selection, device=device)
+        return generate_images(
+            run, self.suite, lambda: self._open_generator(device), self.selection,
+            who=self.spec.adapter, batch_size=self.batch_size, progress=progress,
+        )  # fmt: skip
+
+    def _open_generator(self, device: str) -> ImageGenerator:
+        if self.generator is not None:
+            return self.generator
+        if self.spec is None:
+            raise ConfigError(["no model to draw with"], where="generate")
+        factory = self.registry.generator(self.spec.adapter)
+        return factory(checkpoint=self.spec.checkpoint, device=device, dtype=self.dtype, **self.spec.recipe)
+
+    def judge_run(self, run: Run, progress: Progress | None = None) -> StepCount:
+        """Ask the judge what it has not been asked."""
+        factory = self.registry.judge(self.judge)
+        device = resolve_device(self.device)
+        cross = self.cross if self.cross is not None else bool(getattr(factory, "cross_by_default", False))
+        identity = {"name": self.judge, "checkpoint": self.judge_checkpoint,
+                    "options": effective_options(factory, self.judge_options)}  # fmt: skip
+        run.begin("judge", selection=self.selection, device=device, judge=self.judge)
+
+        def open_judge() -> Judge:
+            return factory(checkpoint=self.judge_checkpoint, device=device, **self.judge_options)
+
+        return judge_images(
+            run, self.suite, open_judge, self.selection, name=self.judge, identity=identity, cross=cross,
+            batch_size=self.batch_size, progress=progress,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A run and what one does with it in a notebook.
+
+    Attributes:
+        run: the folder.
+        suite: its pairs.
+        selection: the pairs this result speaks of; ``None`` is all that were ever asked for.
+    """
+
+    run: Run
+    suite: Suite
+    selection: Selection | None = None
+
+    def judge_name(self, judge: str | None = None) -> str:
+        """The judge named, or the only one, or the suite's default one.
+
+        Raises:
+            ConfigError: several judges and none named; none at all.
+        """
+        judges = self.run.judges()
+        if judge is not None and judge in judges:
+            return judge
+        if judge is None and len(judges) == 1:
+            return judges[0]
+        if judge is None and self.suite.default_judge in judges:
+            return str(self.suite.default_judge)
+        said = f"judge {judge!r} has not judged it" if judge else "which judge?"
+        raise ConfigError([f"{said} (there are: {', '.join(judges) or 'none'}); next: paircomp judge, or --judge NAME"],
+                          where=str(self.run.path))  # fmt: skip
+
+    def pairs(self) -> tuple[int, ...]:
+        """Positions of the pairs this result speaks of."""
+        return self.selection.pairs(self.suite) if self.selection else self.run.selected_pairs(self.suite)
+
+    def report(self, judge: str | None = None, *, unscored: Reading = "exclude") -> dict[str, Any]:
+        """The report as JSON values (schema ``paircomp-report/1``)."""
+        return build_report(self.run, self.suite, self.judge_name(judge), self.pairs(), reading=unscored)
+
+    def to_frame(self, judge: str | None = None) -> pd.DataFrame:
+        """One row per image: pair, pair_id, subtask, prompt, sample, the text, score, cross score, reason if unscored."""
+        from paircomp.report.frames import image_frame
+
+        return image_frame(self.run, self.suite, self.judge_name(judge), self.pairs())
+
+    def pair_frame(self, judge: str | None = None) -> pd.DataFrame:
+        """One row per pair: a, g, gap, pass and both prompts; NaN where a score is missing."""
+        from paircomp.report.frames import pair_frame
+
+        return pair_frame(self.run, self.suite, self.judge_name(judge), self.pairs())
+
+    def compare(
+        self, other: EvaluatedRun | str | Path, *, judge: str | None = None, alpha: float = 0.05
+    ) -> Comparison:
+        """How `other` differs from this run, on the pairs that both have (differences are other minus this).
+
+        Raises:
+            RunMismatchError: other suite, other number of samples, or the judge had other settings.
+        """
+        that = other if isinstance(other, EvaluatedRun) else load_run(other)
+        return _compare(self, that, self.judge_name(judge), alpha)
+
+    def __repr__(self) -> str:
+        identity = self.run.identity
+        return f"<EvaluatedRun {identity['model']} on {identity['suite']['name']}: {self.run.path}>"
+
+    def _repr_html_(self) -> str:
+        from paircomp.report.markdown import html_table
+
+        return html_table(self.report())
+
+
+def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -> Comparison:
+    from paircomp.comparison import compare
+
+    for field_name in ("digest", "samples"):
+        stored, given = this.run.identity["suite"][field_name], that.run.identity["suite"][field_name]
+        if stored != given:
+            raise RunMismatchError(that.run.path, [(f"suite.{field_name}", stored, given)])
+    other_judge = that.judge_name(judge)
+    if changed := differences(this.run.judge(judge).identity, that.run.judge(other_judge).identity, "judge."):
+        raise RunMismatchError(that.run.path, changed)
+    tables = [read_judged(each.run, each.suite, judge, each.pairs()).table for each in (this, that)]
+    names = (str(this.run.identity["model"]), str(that.run.identity["model"]))
+    return compare(*tables, names=names, reading="exclude", alpha=alpha)
+
+
+def load_run(path: str | Path) -> EvaluatedRun:
+    """Open a run folder.
+
+    Raises:
+        RunError: there is no run, or it cannot be read.
+    """
+    run = Run.open(Path(path))
+    return EvaluatedRun(run, run.suite())
+
+
+def evaluate(
+    model: str | Callable[..., Any],
+    suite: str | Path | Suite = "shapes",
+    *,
+    judge: str | None = None,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    subtasks: Sequence[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    batch_size: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    judge_options: Mapping[str, Any] | None = None,
+    plugin_files: Sequence[str | Path] = (),
+    progress: Progress | None = None,
+) -> EvaluatedRun:
+    """Generate, judge and report; run it again to resume.
+
+    Args:
+        model: a name of the catalogue, or a function ``(prompt)`` or ``(prompt, seed)`` that returns a Pillow image.
+        suite: a suite by name, a file of pairs, or a `Suite`.
+        judge: default the suite's own.
+        out: the run folder; default ``runs/<model>--<suite>--seed<seed>``.
+        limit: at most so many pairs, spread over the subtasks.
+        subtasks: only these.
+        seed: the run's seed.
+        device: ``auto`` takes cuda, mps or cpu.
+        batch_size: largest batch; default automatic.
+        options: of the generator.
+        judge_options: of the judge.
+        plugin_files: Python files with further models, generators, judges or suites.
+        progress: hears of each item.
+
+    Raises:
+        PairCompError: whatever stands in the way, in one line.
+
+    Example:
+        >>> evaluate("sketch", limit=12).report()["average"]["s_a"] > 0.5  # doctest: +SKIP
+        True
+    """
+    registry = Registry([Path(file) for file in plugin_files])
+    pairs = suite if isinstance(suite, Suite) else registry.find_suite(str(suite))
+    generator: ImageGenerator | None = None
+    if callable(model):
+        spec = callable_spec(model)
+        generator = CallableGenerator(model)
+    else:
+        spec = resolve_model(registry, model=model, options=options)
+    evaluation = Evaluation(
+        registry=registry, suite=pairs, judge=judge or default_judge(pairs), spec=spec, generator=generator, seed=seed,
+        device=device, batch_size=batch_size, judge_options=judge_options or {},
+        selection=Selection(limit, tuple(subtasks) if subtasks else None), out=Path(out) if out else None,
+    )  # fmt: skip
+    evaluation.check()
+    run = evaluation.open_run()
+    evaluation.generate(run, progress)
+    evaluation.judge_run(run, progress)
+    return EvaluatedRun(run, pairs, evaluation.selection)
+
+
+def default_judge(suite: Suite) -> str:
+    """The suite's own judge.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if suite.default_judge is None:
+        raise ConfigError([f"suite {suite.name!r} names no judge; next: --judge NAME (list them: paircomp judges)"],
+                          where="judge")  # fmt: skip
+    return suite.default_judge

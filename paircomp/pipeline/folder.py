@@ -1,0 +1,86 @@
+"""The import step: a folder of officially named images, from any model, taken into a run without copying it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from paircomp.errors import MissingImagesError
+from paircomp.pipeline.progress import Progress, Silent, StepCount
+from paircomp.run_store import ImageIndex, ImageState, Run, Selection
+from paircomp.run_store.image_index import image_files
+from paircomp.runtime.files import disk_faults
+from paircomp.types import ImageKey, Suite
+
+__all__ = ["import_images"]
+
+
+def import_images(run: Run, suite: Suite, selection: Selection, *, progress: Progress | None = None) -> StepCount:
+    """Record fingerprint and size of every image of the selection; one that changed since is recorded anew.
+
+    Raises:
+        MissingImagesError: not one of the images is there.
+        RunError: the folder is not there or another process is at it.
+    """
+    heard: Progress = progress or Silent()
+    folder = run.images_folder
+    with run.lock("import"), disk_faults(folder):
+        if not folder.is_dir():
+            raise MissingImagesError(folder, "expected a folder of images named {pair}_{prompt}_{sample}.png, got "
+                                     + ("a file" if folder.exists() else "nothing"))  # fmt: skip
+        index = ImageIndex(suite).read(run.image_records.read())
+        found = _wanted_files(folder, suite, set(selection.pairs(suite)), heard)
+        if not found:
+            raise MissingImagesError(folder, "none of the suite's images is here, expected names such as 0_0_0.png; "
+                                             "next: check the folder and the suite")  # fmt: skip
+        changed = [(key, said) for key, said in sorted(found.items()) if _differs(index, key, said)]
+        count = StepCount("import", total=len(found), cached=len(found) - len(changed))
+        started = time.monotonic()
+        heard.start(count, what="images")
+        try:
+            if changed:
+                _record(run, folder, changed, count, heard)
+        finally:
+            count.seconds = time.monotonic() - started
+            heard.finish(count)
+    return count
+
+
+def _wanted_files(folder: Path, suite: Suite, pairs: set[int], progress: Progress) -> dict[ImageKey, tuple[int, int]]:
+    """Size and modification time of the images that the selection asks for."""
+    found: dict[ImageKey, tuple[int, int]] = {}
+    beyond = 0
+    for key, entry in image_files(folder):
+        inside = key.pair < len(suite.pairs) and key.prompt < len(suite.pairs[key.pair].prompts)
+        if not inside or key.sample >= suite.samples:
+            beyond += 1
+        elif key.pair in pairs:
+            said = entry.stat()
+            found[key] = (said.st_size, said.st_mtime_ns)
+    if beyond:
+        progress.say(f"{beyond} images in {folder} lie outside suite {suite.name!r} "
+                     f"({len(suite.pairs)} pairs, {suite.samples} samples a prompt) and are left out")  # fmt: skip
+    return found
+
+
+def _differs(index: ImageIndex, key: ImageKey, said: tuple[int, int]) -> bool:
+    if index.state[key] != ImageState.DRAWN:
+        return True
+    return (int(index.size[key]), int(index.modified[key])) != said
+
+
+def _record(
+    run: Run, folder: Path, changed: list[tuple[ImageKey, tuple[int, int]]], count: StepCount, progress: Progress
+) -> None:
+    with run.image_records.writer() as writer:
+        for key, (_, modified) in changed:
+            content = (folder / key.filename).read_bytes()
+            record: dict[str, Any] = {
+                "pair": key.pair, "prompt": key.prompt, "sample": key.sample,
+                "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "modified": modified,
+            }  # fmt: skip
+            writer.write(record)
+            count.new += 1
+            progress.advance(count)

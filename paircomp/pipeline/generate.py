@@ -1,0 +1,152 @@
+"""The generate step: every image of the selection that is not there yet."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from paircomp.errors import GenerationError
+from paircomp.pipeline.progress import Progress, Silent, StepCount
+from paircomp.protocols import ImageGenerator
+from paircomp.run_store import ImageIndex, ImageState, PartWriter, Run, Selection
+from paircomp.runtime.batches import Answered, BatchRunner, Failed
+from paircomp.runtime.capabilities import identity_of
+from paircomp.runtime.files import disk_faults, write_atomically
+from paircomp.runtime.images import UnreadableImageError, png_bytes
+from paircomp.types import Generated, GenerationRequest, ImageKey, Suite, image_seed
+
+__all__ = ["DEFAULT_BATCH", "generate_images", "missing_images"]
+
+#: What ``auto`` starts from; halved when memory runs out.
+DEFAULT_BATCH = 8
+
+
+def missing_images(
+    suite: Suite, index: ImageIndex, pairs: tuple[int, ...], *, run_seed: int
+) -> Iterator[GenerationRequest]:
+    """Requests for the images of `pairs` that are absent or failed, pair by pair."""
+    for position in pairs:
+        pair = suite.pairs[position]
+        for prompt, text in enumerate(pair.prompts):
+            for sample in range(suite.samples):
+                if index.state[position, prompt, sample] in (ImageState.ABSENT, ImageState.FAILED):
+                    key = ImageKey(position, prompt, sample)
+                    yield GenerationRequest(key, text, image_seed(run_seed, suite.name, key))
+
+
+def generate_images(
+    run: Run,
+    suite: Suite,
+    open_generator: Callable[[], ImageGenerator],
+    selection: Selection,
+    *,
+    who: str,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> StepCount:
+    """Draw what is missing; results are on the disk one by one, so a kill loses at most the image being written.
+
+    Args:
+        run: where the images go.
+        suite: what to draw.
+        open_generator: brings the generator; called only when something is missing, and what it brings is closed.
+        selection: which pairs.
+        who: the generator's name, for messages.
+        batch_size: largest batch; default :data:`DEFAULT_BATCH`, and never above the generator's ``max_batch_size``.
+        progress: hears of each image.
+
+    Raises:
+        GenerationError: the generator broke its contract or keeps failing.
+        RunError: another process is at it, or the disk is full.
+    """
+    heard: Progress = progress or Silent()
+    with run.lock("generate"):
+        records = run.image_records
+        index = ImageIndex(suite).read(records.read())
+        lost = index.forget_lost_files(run.images_folder)
+        pairs = selection.pairs(suite)
+        count = _count(suite, index, pairs)
+        count.dropped = records.dropped + lost
+        started = time.monotonic()
+        heard.start(count, what="images")
+        try:
+            if count.cached < count.total:
+                with contextlib.closing(open_generator()) as generator, records.writer() as writer:
+                    run.settle_generator(identity_of(generator), seeded=getattr(generator, "supports_seeds", True))
+                    _draw(run, suite, generator, index, pairs, writer, count, heard, who=who, batch_size=batch_size)
+        finally:
+            count.seconds = time.monotonic() - started
+            heard.finish(count)
+    return count
+
+
+def _count(suite: Suite, index: ImageIndex, pairs: tuple[int, ...]) -> StepCount:
+    total = suite.samples * sum(len(suite.pairs[pair].prompts) for pair in pairs)
+    states = index.state[list(pairs)]
+    settled = (states == ImageState.DRAWN) | (states == ImageState.REFUSED)
+    return StepCount("generate", total=total, cached=int(settled.sum()))
+
+
+def _draw(
+    run: Run, suite: Suite, generator: ImageGenerator, index: ImageIndex, pairs: tuple[int, ...], writer: PartWriter,
+    count: StepCount, progress: Progress, *, who: str, batch_size: int | None,
+) -> None:  # fmt: skip
+    limit = getattr(generator, "max_batch_size", None)
+    size = batch_size or DEFAULT_BATCH
+    runner = BatchRunner(
+        generator.generate,
+        expected=lambda request: (request.key,),
+        answered=_key_of,
+        who=f"generator {who!r}",
+        failure=GenerationError,
+        batch_size=min(size, limit) if limit else size,
+    )
+    seed = int(run.identity["run_seed"])
+    for outcome in runner.run(missing_images(suite, index, pairs, run_seed=seed)):
+        drawn = _store(run, writer, outcome, seed_of=lambda key: image_seed(seed, suite.name, key), who=who)
+        count.new += 1
+        count.unscored += not drawn
+        progress.advance(count)
+
+
+def _key_of(answer: Any) -> tuple[int, ...]:
+    if not isinstance(answer, Generated):
+        raise GenerationError(f"the generator yielded {type(answer).__name__}, expected paircomp.types.Generated")
+    return answer.key
+
+
+def _store(
+    run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[GenerationRequest], *, seed_of: Any, who: str
+) -> bool:
+    """Write one image and its record; False where there is no image."""
+    if isinstance(outcome, Failed):
+        writer.write({**_place(outcome.request.key), "unscored": outcome.reason, "retry": True})
+        return False
+    answer = outcome.answer
+    record: dict[str, Any] = {**_place(answer.key), "seed": seed_of(answer.key), "batch": outcome.batch}
+    record |= {name: value for name, value in (("seconds", answer.seconds), ("prompt_sent", answer.prompt_sent))
+               if value is not None}  # fmt: skip
+    if answer.metadata:
+        record["metadata"] = dict(answer.metadata)
+    if answer.unscored is not None:
+        writer.write({**record, "unscored": answer.unscored})
+        return False
+    if answer.image is None:
+        raise GenerationError(f"generator {who!r} answered {tuple(answer.key)} with neither an image nor a reason")
+    try:
+        content = png_bytes(answer.image)
+    except (UnreadableImageError, AttributeError) as error:
+        raise GenerationError(f"generator {who!r} answered {tuple(answer.key)} with something that is not an image: "
+                              f"{error}") from error  # fmt: skip
+    path = run.images_folder / answer.key.filename
+    with disk_faults(path):
+        write_atomically(path, content, sync=False)  # the record writer syncs it within a second
+    writer.write({**record, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}, file=path)
+    return True
+
+
+def _place(key: ImageKey) -> dict[str, int]:
+    return {"pair": key.pair, "prompt": key.prompt, "sample": key.sample}

@@ -1,0 +1,196 @@
+"""The judge step: every question about an image that has no answer yet."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paircomp.errors import JudgeError, MissingImagesError
+from paircomp.pipeline.progress import Progress, Silent, StepCount
+from paircomp.protocols import Judge
+from paircomp.run_store import ImageIndex, ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
+from paircomp.runtime.batches import Answered, BatchRunner, Failed
+from paircomp.runtime.capabilities import identity_of
+from paircomp.runtime.images import UnreadableImageError, read_rgb
+from paircomp.types import ImageKey, Judgement, JudgeRequest, Question, Suite
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["judge_images"]
+
+#: What ``auto`` starts from; halved when memory runs out.
+DEFAULT_BATCH = 8
+
+
+def judge_images(
+    run: Run,
+    suite: Suite,
+    open_judge: Callable[[], Judge],
+    selection: Selection,
+    *,
+    name: str,
+    identity: Mapping[str, Any],
+    cross: bool,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> StepCount:
+    """Ask what has not been asked; answers are on the disk one by one.
+
+    Args:
+        run: holds the images.
+        suite: the prompts.
+        open_judge: brings the judge; called only when something is open, and what it brings is closed.
+        selection: which pairs.
+        name: the judge's name, which names its folder.
+        identity: what must agree for its earlier answers to be kept.
+        cross: ask about the other prompts of the pair too.
+        batch_size: images at a time; default :data:`DEFAULT_BATCH`, and never above the judge's ``max_batch_size``.
+        progress: hears of each image.
+
+    Raises:
+        JudgeError: the judge broke its contract (a NaN, a score outside [0, 1]) or keeps failing.
+        MissingImagesError: there is no image at all.
+        RunError: another process is at it, or the disk is full.
+    """
+    heard: Progress = progress or Silent()
+    folder = run.judge(name)
+    with run.lock(f"judge {name}"):
+        folder.settle(identity)
+        work = _Work(run, suite, folder, selection, cross=cross)
+        started = time.monotonic()
+        heard.start(work.count, what="judgements")
+        try:
+            if work.count.cached < work.count.total:
+                with contextlib.closing(open_judge()) as judge, folder.records.writer() as writer:
+                    folder.settle({"says": identity_of(judge)})
+                    work.do(judge, writer, heard, batch_size=batch_size, who=f"judge {name!r}")
+        finally:
+            work.count.seconds = time.monotonic() - started
+            heard.finish(work.count)
+    return work.count
+
+
+class _Work:
+    """What is left to ask of one judge about one run, and the writing down of the answers."""
+
+    def __init__(self, run: Run, suite: Suite, folder: JudgeFolder, selection: Selection, *, cross: bool) -> None:
+        self._suite = suite
+        self._images = run.images_folder
+        self._index = run.read_images(suite)
+        records = folder.records
+        self._table = JudgementTable(self._index).read(records.read())
+        asked = self._asked(selection.pairs(suite), cross=cross)
+        self._open = asked & ~self._table.settled()
+        self.count = StepCount("judge", total=int(asked.sum()), dropped=records.dropped)
+        self.count.cached = self.count.total - int(self._open.sum())
+
+    def _asked(self, pairs: tuple[int, ...], *, cross: bool) -> NDArray[np.bool_]:
+        """``[P, T, K, T]``: the questions that the selection asks about the images that are there."""
+        import numpy as np
+
+        drawn = np.zeros(self._index.state.shape, bool)
+        drawn[list(pairs)] = self._index.state[list(pairs)] == ImageState.DRAWN
+        if not drawn.any():
+            reason = next(iter(self._index.reasons.values()), None)
+            said = "" if reason is None else f" (the generator said: {reason})"
+            raise MissingImagesError(self._images, f"there is no image to judge{said}; next: paircomp generate")
+        prompts = drawn.shape[1]
+        counts = np.fromiter((len(pair.prompts) for pair in self._suite.pairs), int, len(drawn))
+        there = np.arange(prompts) < counts[:, None]
+        about = np.ones((prompts, prompts), bool) if cross else np.eye(prompts, dtype=bool)
+        asked: NDArray[np.bool_] = drawn[..., None] & about[None, :, None, :] & there[:, None, None, :]
+        return asked
+
+    def _requests(self, writer: PartWriter, progress: Progress) -> Iterator[JudgeRequest]:
+        import numpy as np
+
+        for place in np.argwhere(self._open.any(axis=3)).tolist():
+            key = ImageKey(*place)
+            prompts = np.flatnonzero(self._open[key]).tolist()
+            pair = self._suite.pairs[key.pair]
+            try:
+                image = read_rgb(_bytes_of(self._images / key.filename))
+            except UnreadableImageError as error:
+                for prompt in prompts:
+                    self._write_unscored(writer, key, prompt, f"unreadable: {error}", progress)
+                continue
+            questions = tuple(Question(prompt, pair.prompts[prompt], pair.subtask) for prompt in prompts)
+            yield JudgeRequest(key, (image,), questions)
+
+    def do(self, judge: Judge, writer: PartWriter, progress: Progress, *, batch_size: int | None, who: str) -> None:
+        """Ask everything that is open."""
+        limit = getattr(judge, "max_batch_size", None)
+        size = batch_size or DEFAULT_BATCH
+        runner = BatchRunner(
+            judge.judge,
+            expected=lambda request: ((*request.key, question.judged_prompt) for question in request.questions),
+            answered=_key_of,
+            who=who,
+            failure=JudgeError,
+            batch_size=min(size, limit) if limit else size,
+        )
+        for outcome in runner.run(self._requests(writer, progress)):
+            if isinstance(outcome, Failed):
+                for question in outcome.request.questions:
+                    self._write_unscored(writer, outcome.request.key, question.judged_prompt, outcome.reason, progress)
+            else:
+                self._write(writer, outcome, progress, who=who)
+
+    def _write(self, writer: PartWriter, outcome: Answered[Judgement], progress: Progress, *, who: str) -> None:
+        answer = outcome.answer
+        _refuse_bad_score(answer, who)
+        record = self._place(answer.key, answer.judged_prompt)
+        said = {"score": answer.score, "log_yes": answer.log_yes, "log_no": answer.log_no, "unscored": answer.unscored}
+        record |= {name: value for name, value in said.items() if value is not None}
+        if answer.evidence:
+            record["evidence"] = dict(answer.evidence)
+        writer.write(record)
+        self._advance(progress, unscored=answer.score is None)
+
+    def _write_unscored(self, writer: PartWriter, key: ImageKey, prompt: int, reason: str, progress: Progress) -> None:
+        writer.write({**self._place(key, prompt), "unscored": reason, "retry": True})
+        self._advance(progress, unscored=True)
+
+    def _place(self, key: ImageKey, judged_prompt: int) -> dict[str, Any]:
+        return {"pair": key.pair, "prompt": key.prompt, "sample": key.sample, "judged_prompt": judged_prompt,
+                "image": f"{int(self._index.tag[key]):016x}"}  # fmt: skip
+
+    def _advance(self, progress: Progress, *, unscored: bool) -> None:
+        self.count.new += 1
+        self.count.unscored += unscored
+        progress.advance(self.count)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(error.strerror or str(error)) from error
+
+
+def _key_of(answer: Any) -> tuple[int, ...]:
+    if not isinstance(answer, Judgement):
+        raise JudgeError(f"the judge yielded {type(answer).__name__}, expected paircomp.types.Judgement")
+    return (*answer.key, answer.judged_prompt)
+
+
+def _refuse_bad_score(answer: Judgement, who: str) -> None:
+    where = f"{who} on image {answer.key.filename}, prompt {answer.judged_prompt}"
+    if answer.score is None:
+        if not answer.unscored:
+            raise JudgeError(f"{where}: neither a score nor a reason why there is none")
+        return
+    if answer.unscored is not None:
+        raise JudgeError(f"{where}: both a score and a reason why there is none ({answer.unscored})")
+    if not (isinstance(answer.score, (int, float)) and 0.0 <= answer.score <= 1.0):
+        raise JudgeError(f"{where}: expected a score in [0, 1], got {answer.score!r}; a judge that cannot tell "
+                         "answers unscored; earlier judgements are kept")  # fmt: skip
+    for said in (answer.log_yes, answer.log_no):
+        if said is not None and not math.isfinite(said):
+            raise JudgeError(f"{where}: expected finite log_yes and log_no, got {said!r}")

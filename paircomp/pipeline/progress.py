@@ -1,0 +1,67 @@
+"""How a step tells what it does: a small protocol that the command line, notebooks and tests fill as they like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Progress", "Silent", "StepCount"]
+
+
+@dataclass
+class StepCount:
+    """What a step did.
+
+    Attributes:
+        step: ``generate``, ``judge`` or ``import``.
+        total: items that the selection asks for.
+        cached: items that an earlier command had already settled.
+        new: items settled now.
+        unscored: items among `new` without a result.
+        dropped: torn or damaged records found on reading and done again.
+        seconds: wall time of this step.
+    """
+
+    step: str
+    total: int
+    cached: int = 0
+    new: int = 0
+    unscored: int = 0
+    dropped: int = 0
+    seconds: float = 0.0
+
+
+class Progress(Protocol):
+    """Hears of a step's progress; called from one thread."""
+
+    def start(self, count: StepCount, *, what: str) -> None:
+        """A step begins; `count` is kept up to date until :meth:`finish`."""
+        ...
+
+    def advance(self, count: StepCount) -> None:
+        """An item was settled."""
+        ...
+
+    def finish(self, count: StepCount) -> None:
+        """The step ended, also when it ended early."""
+        ...
+
+    def say(self, message: str) -> None:
+        """A notice for the user."""
+        ...
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def start(self, count: StepCount, *, what: str) -> None:
+        """Hear nothing."""
+
+    def advance(self, count: StepCount) -> None:
+        """Hear nothing."""
+
+    def finish(self, count: StepCount) -> None:
+        """Hear nothing."""
+
+    def say(self, message: str) -> None:
+        """Hear nothing."""

@@ -1,0 +1,254 @@
+"""Finding models, generators, judges, suites and commands by name.
+
+Built-ins and third parties enter by the same doors: entry-point groups (`paircomp.models`, `paircomp.generators`,
+`paircomp.judges`, `paircomp.suites`, `paircomp.commands`) or a Python file given with ``--plugin``. Nothing is imported
+before it is asked for. A plugin that cannot be loaded is a warning with its name, never a crash; two plugins that claim one
+name are refused when that name is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, cast
+
+from paircomp.errors import AdapterError, ConfigError, PairCompError, UnavailableError, UnknownNameError
+from paircomp.protocols import GeneratorFactory, JudgeFactory
+from paircomp.suites.files import load_suite_file
+from paircomp.types import ModelSpec, Suite
+
+__all__ = ["Broken", "Registry"]
+
+Kind = Literal["model", "generator", "judge", "suite", "command"]
+
+_EXTRAS = {"torch": "models", "transformers": "models", "diffusers": "models", "accelerate": "models",
+           "safetensors": "models", "openai": "api", "peft": "train", "matplotlib": "train", "pyarrow": "data",
+           "datasets": "data", "ray": "ray", "sentencepiece": "diffusion", "ftfy": "diffusion"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be loaded."""
+
+    name: str
+    origin: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.name!r} from {self.origin} is left out: {self.reason}"
+
+
+@dataclass(frozen=True)
+class _Door:
+    """One way in: something of a name that `load` brings."""
+
+    name: str
+    origin: str
+    load: Callable[[], Any]
+
+
+class Registry:
+    """Everything that can be asked for by name.
+
+    Args:
+        plugin_files: Python files that may define ``MODELS`` (a sequence of `ModelSpec`), ``GENERATORS``, ``JUDGES`` and
+            ``SUITES`` (mappings of name to factory).
+
+    Attributes:
+        broken: plugins that could not be loaded so far; commands print them as warnings.
+
+    Raises:
+        AdapterError: a plugin file named by the user cannot be loaded.
+    """
+
+    def __init__(self, plugin_files: Sequence[Path] = ()) -> None:
+        self.broken: list[Broken] = []
+        self._files = [(path, _load_file(path)) for path in plugin_files]
+        self._models: dict[str, list[tuple[str, ModelSpec]]] | None = None
+
+    def models(self) -> dict[str, ModelSpec]:
+        """The catalogue, by name. A name that two plugins claim is reported as broken and left out."""
+        found = {}
+        for name, claims in sorted(self._claimed_models().items()):
+            if len(claims) == 1:
+                found[name] = claims[0][1]
+        return found
+
+    def model(self, name: str) -> ModelSpec:
+        """One model of the catalogue.
+
+        Raises:
+            UnknownNameError: no such model.
+            AdapterError: two plugins claim the name.
+        """
+        claims = self._claimed_models().get(name, [])
+        if not claims:
+            raise UnknownNameError("model", name, self._claimed_models())
+        if len(claims) > 1:
+            raise _claimed_twice("model", name, [origin for origin, _ in claims])
+        return claims[0][1]
+
+    def generator(self, name: str) -> GeneratorFactory:
+        """The factory of a generator.
+
+        Raises:
+            UnknownNameError: no such generator.
+            UnavailableError: its package is missing.
+            AdapterError: it cannot be loaded, or two plugins claim the name.
+        """
+        return cast(GeneratorFactory, self._load("generator", name))
+
+    def judge(self, name: str) -> JudgeFactory:
+        """The factory of a judge; raises as :meth:`generator` does."""
+        return cast(JudgeFactory, self._load("judge", name))
+
+    def suite(self, name: str) -> Suite:
+        """A suite by name; raises as :meth:`generator` does, and what the suite's own factory raises."""
+        suite = self._load("suite", name)()
+        if not isinstance(suite, Suite):
+            raise AdapterError(f"suite {name!r}: its factory returned {type(suite).__name__}, expected a Suite")
+        return suite
+
+    def find_suite(self, name_or_file: str) -> Suite:
+        """A suite by name, or a file of pairs.
+
+        Raises:
+            UnknownNameError: neither a known name nor a file.
+            SuiteError: the file has faults; all are named.
+        """
+        if name_or_file in self.names("suite"):
+            return self.suite(name_or_file)
+        path = Path(name_or_file)
+        if path.exists() or path.suffix in (".json", ".jsonl"):
+            return load_suite_file(path)
+        raise UnknownNameError("suite", name_or_file, self.names("suite"))
+
+    def names(self, kind: Kind) -> list[str]:
+        """All names of a kind, sorted, without loading any but the models' light modules."""
+        if kind == "model":
+            return sorted(self._claimed_models())
+        return sorted({door.name for door in self._doors(kind)})
+
+    def load_all(self, kind: Kind) -> Iterator[tuple[str, Any]]:
+        """``(name, factory)`` of all that load; the others join `broken`."""
+        for name in self.names(kind):
+            try:
+                yield name, self._load(kind, name)
+            except PairCompError as error:
+                origin = next(door.origin for door in self._doors(kind) if door.name == name)
+                self._report(Broken(name, origin, str(error)))
+
+    def command(self, name: str) -> Any:
+        """A command that a plugin adds to ``paircomp``."""
+        return self._load("command", name)
+
+    def _report(self, broken: Broken) -> None:
+        if broken not in self.broken:
+            self.broken.append(broken)
+
+    def _doors(self, kind: Kind) -> Iterator[_Door]:
+        for point in entry_points(group=f"paircomp.{kind}s"):
+            yield _Door(point.name, _origin(point), point.load)
+        for path, module in self._files:
+            for name, factory in _mapping(module, f"{kind}s".upper(), path).items():
+                yield _Door(name, str(path), lambda factory=factory: factory)
+
+    def _load(self, kind: Kind, name: str) -> Any:
+        doors = [door for door in self._doors(kind) if door.name == name]
+        if not doors:
+            raise UnknownNameError(kind, name, self.names(kind))
+        if len(doors) > 1:
+            raise _claimed_twice(kind, name, [door.origin for door in doors])
+        return _open(doors[0], kind)
+
+    def _claimed_models(self) -> dict[str, list[tuple[str, ModelSpec]]]:
+        if self._models is None:
+            self._models = {}
+            for origin, spec in self._each_model():
+                self._models.setdefault(spec.name, []).append((origin, spec))
+            for name, claims in self._models.items():
+                if len(claims) > 1:
+                    origins = " and ".join(origin for origin, _ in claims)
+                    self._report(Broken(name, origins, "claimed more than once"))
+        return self._models
+
+    def _each_model(self) -> Iterator[tuple[str, ModelSpec]]:
+        for point in entry_points(group="paircomp.models"):
+            origin = _origin(point)
+            try:
+                module = point.load()
+                specs = _specs(module, origin)
+            except Exception as error:  # a plugin may fail in any way; the others must go on
+                self._report(Broken(point.name, origin, _one_line(error)))
+                continue
+            yield from ((origin, spec) for spec in specs)
+        for path, module in self._files:
+            yield from ((str(path), spec) for spec in _specs(module, str(path)))
+
+
+def _open(door: _Door, kind: str) -> Any:
+    try:
+        factory = door.load()
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in _EXTRAS:
+            remedy = f"python -m pip install 'paircomp[{_EXTRAS[missing]}]'"
+            raise UnavailableError(f"{kind} {door.name!r}", package=missing, remedy=remedy) from error
+        raise AdapterError(f"{kind} {door.name!r} from {door.origin} cannot be loaded: {_one_line(error)}") from error
+    except Exception as error:
+        raise AdapterError(f"{kind} {door.name!r} from {door.origin} cannot be loaded: {_one_line(error)}") from error
+    if kind != "command" and not callable(factory):
+        raise AdapterError(f"{kind} {door.name!r} from {door.origin}: expected a factory, got {type(factory).__name__}")
+    return factory
+
+
+def _claimed_twice(kind: str, name: str, origins: Sequence[str]) -> AdapterError:
+    return AdapterError(f"{kind} {name!r} is claimed by {' and by '.join(origins)}; next: uninstall or rename one")
+
+
+def _origin(point: EntryPoint) -> str:
+    if point.dist is None:
+        return point.value
+    return f"{point.dist.name} {point.dist.version}"
+
+
+def _specs(module: Any, origin: str) -> Sequence[ModelSpec]:
+    specs = module if isinstance(module, (list, tuple)) else getattr(module, "MODELS", ())
+    for spec in specs:
+        if not isinstance(spec, ModelSpec):
+            raise ConfigError([f"MODELS holds {type(spec).__name__}, expected ModelSpec"], where=f"plugin {origin}")
+    return tuple(specs)
+
+
+def _mapping(module: ModuleType, name: str, path: Path) -> Mapping[str, Any]:
+    found = getattr(module, name, {})
+    if not isinstance(found, Mapping):
+        raise ConfigError([f"{name}: expected a mapping of names to factories, got {type(found).__name__}"],
+                          where=f"plugin {path}")  # fmt: skip
+    return found
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise AdapterError(f"plugin {path}: no such file; next: check the path given to --plugin")
+    name = f"paircomp_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise AdapterError(f"plugin {path}: expected a Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise AdapterError(f"plugin {path} cannot be loaded: {_one_line(error)}") from error
+    return module
+
+
+def _one_line(error: BaseException) -> str:
+    said = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

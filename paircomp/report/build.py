@@ -1,0 +1,185 @@
+"""Assembling the report of a run: one mapping of JSON values, from which every table, page and export is drawn.
+
+It holds no times, hosts or paths: the same identity and the same judgements give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from paircomp import __version__
+from paircomp.run_store import Run
+from paircomp.run_store.score_table import Judged, read_judged
+from paircomp.scoring import Reading, ScoreTable, pair_values
+from paircomp.statistics import summarize
+from paircomp.suites import prompt_sha256
+from paircomp.types import ImageKey, Suite
+
+__all__ = ["REPORT_SCHEMA", "TRUSTED_COVERAGE", "build_official_report", "build_report"]
+
+REPORT_SCHEMA = "paircomp-report/1"
+
+#: Below this share of scored images the report's first line says so.
+TRUSTED_COVERAGE = 0.98
+_WORST = 10
+_REASONS_SHOWN = 20
+
+
+def build_report(
+    run: Run, suite: Suite, judge: str, pairs: Sequence[int], *, reading: Reading = "exclude"
+) -> dict[str, Any]:
+    """The report of one judge's scores (schema ``paircomp-report/1``, `docs/report.md`).
+
+    Args:
+        run: the run.
+        suite: its pairs.
+        judge: whose scores.
+        pairs: positions of the pairs the report speaks of.
+        reading: which reading of unscored images the headline shows; both are in the report.
+
+    Raises:
+        RunError: the judge has not judged this run.
+    """
+    judged = read_judged(run, suite, judge, pairs)
+    identity = run.identity
+    generator = {
+        **{name: identity[name] for name in ("model", "adapter", "checkpoint", "revision", "recipe")},
+        "seed": identity["run_seed"],
+        "supports_seeds": bool(run.generator.get("seeded", True)),
+        "trained_with_judge": run.manifest.get("trained_with_judge"),
+    }
+    return _assemble(
+        judged.table,
+        suite,
+        generator,
+        {"name": judge, "identity": run.judge(judge).identity},
+        reading,
+        _reasons(judged),
+    )
+
+
+def build_official_report(
+    table: ScoreTable, suite: Suite, *, source: str, reading: Reading = "exclude"
+) -> dict[str, Any]:
+    """The report of a score file made by the published evaluator, which holds scores and nothing else.
+
+    Args:
+        table: its scores.
+        suite: the suite they belong to.
+        source: the file's name.
+        reading: which reading of unscored images the headline shows.
+    """
+    generator = {"model": source, "adapter": None, "checkpoint": None, "revision": None, "recipe": {}, "seed": None,
+                 "supports_seeds": False, "trained_with_judge": None}  # fmt: skip
+    judge = {"name": "official-scores", "identity": {"file": source}}
+    missing = ((ImageKey(*key), "no score in the file") for key in _unscored(table))
+    return _assemble(table, suite, generator, judge, reading, missing)
+
+
+def _assemble(
+    table: ScoreTable, suite: Suite, generator: Mapping[str, Any], judge: Mapping[str, Any], reading: Reading,
+    reasons: Iterator[tuple[ImageKey, str]],
+) -> dict[str, Any]:  # fmt: skip
+    coverage = _coverage(table, suite, reasons)
+    statistics = summarize(table).to_json(reading)
+    return {
+        "schema": REPORT_SCHEMA,
+        "paircomp_version": __version__,
+        "notices": _notices(table, suite, coverage, generator, judge),
+        "suite": {
+            "name": suite.name, "digest": suite.digest, "pairs": len(suite.pairs), "selected_pairs": len(table.pairs),
+            "partial": len(table.pairs) < len(suite.pairs), "samples": table.samples,
+            "prompts_public": suite.prompts_public, "source": suite.source,
+        },
+        "generator": dict(generator),
+        "judge": dict(judge),
+        **statistics,
+        "coverage": coverage,
+        "worst_pairs": list(_worst_pairs(table, suite)),
+    }  # fmt: skip
+
+
+def _unscored(table: ScoreTable) -> Iterator[tuple[int, int, int]]:
+    """(pair, prompt, sample) of the images without a score for their own prompt."""
+    import numpy as np
+
+    for row, prompt, sample in np.argwhere(np.isnan(table.own)).tolist():
+        yield int(table.pairs[row]), prompt, sample
+
+
+def _reasons(judged: Judged) -> Iterator[tuple[ImageKey, str]]:
+    for place in _unscored(judged.table):
+        key = ImageKey(*place)
+        yield key, judged.reason(key)
+
+
+def _coverage(table: ScoreTable, suite: Suite, reasons: Iterator[tuple[ImageKey, str]]) -> dict[str, Any]:
+    import numpy as np
+
+    per_pair = table.own[0].size if len(table.own) else 0
+    images, unscored = Counter[str](), Counter[str]()
+    missing = np.isnan(table.own).sum(axis=(1, 2))
+    for subtask, lacking in zip(table.subtasks, missing.tolist(), strict=True):
+        images[subtask] += per_pair
+        unscored[subtask] += lacking
+    total, lost = sum(images.values()), sum(unscored.values())
+    return {
+        "images": total, "scored": total - lost, "unscored": lost, "fraction": (total - lost) / total if total else 0.0,
+        "by_subtask": {
+            name: {"images": images[name], "scored": images[name] - unscored[name], "unscored": unscored[name]}
+            for name in suite.subtasks if name in images
+        },
+        "reasons": _grouped(reasons),
+    }  # fmt: skip
+
+
+def _grouped(reasons: Iterator[tuple[ImageKey, str]]) -> list[dict[str, Any]]:
+    """The reasons by frequency, each with its count and first image; rare ones beyond the list are summed up."""
+    counts, first = Counter[str](), dict[str, str]()
+    for key, reason in reasons:
+        counts[reason] += 1
+        first.setdefault(reason, key.filename)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [{"reason": reason, "count": count, "first": first[reason]} for reason, count in ranked[:_REASONS_SHOWN]]
+    if rest := ranked[_REASONS_SHOWN:]:
+        shown.append({"reason": f"{len(rest)} other reasons", "count": sum(count for _, count in rest),
+                      "first": first[rest[0][0]]})  # fmt: skip
+    return shown
+
+
+def _notices(
+    table: ScoreTable, suite: Suite, coverage: Mapping[str, Any], generator: Mapping[str, Any], judge: Mapping[str, Any]
+) -> list[str]:
+    notices = []
+    if coverage["fraction"] < TRUSTED_COVERAGE:
+        notices.append(
+            f"COVERAGE {_percent(coverage['fraction'])} (below {TRUSTED_COVERAGE:.0%}): "
+            f"{coverage['unscored']} of {coverage['images']} images unscored"
+        )
+    if len(table.pairs) < len(suite.pairs):
+        notices.append(f"PARTIAL: {len(table.pairs)} of {len(suite.pairs)} pairs")
+    if generator["trained_with_judge"] is not None and generator["trained_with_judge"] == judge["name"]:
+        notices.append(f"TRAINED WITH THIS JUDGE: {judge['name']} was this model's training reward")
+    return notices
+
+
+def _percent(fraction: float) -> str:
+    """One decimal, rounded down, so that 97.96% never reads as 98.0%."""
+    return f"{int(fraction * 1000) / 10:.1f}%"
+
+
+def _worst_pairs(table: ScoreTable, suite: Suite) -> Iterator[dict[str, Any]]:
+    values = pair_values(table, "exclude")
+    order = sorted(range(len(values.pairs)), key=lambda row: (values.g[row], values.pairs[row]))
+    for row in order[:_WORST]:
+        pair = suite.pairs[int(values.pairs[row])]
+        yield {
+            "pair": pair.pair,
+            "pair_id": pair.pair_id,
+            "subtask": pair.subtask,
+            **{name: float(getattr(values, name)[row]) for name in ("a", "g", "gap")},
+            "prompts": list(pair.prompts) if suite.prompts_public else None,
+            "prompt_sha256": [prompt_sha256(prompt) for prompt in pair.prompts],
+        }

@@ -1,0 +1,100 @@
+"""Which images of a suite exist: arrays instead of objects, so that a million images take megabytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paircomp.types import ImageKey, Suite
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["ImageIndex", "ImageState"]
+
+
+class ImageState(IntEnum):
+    """What is known of one image."""
+
+    ABSENT = 0
+    DRAWN = 1
+    REFUSED = 2
+    """The generator said why there is none; final."""
+    FAILED = 3
+    """An error stood in the way; the next generate step tries again."""
+
+
+class ImageIndex:
+    """State, size and fingerprint of every image of a suite.
+
+    Args:
+        suite: gives P pairs, T prompts a pair and K samples.
+
+    Attributes:
+        state: ``[P, T, K]`` of :class:`ImageState`.
+        size: ``[P, T, K]`` file size in bytes.
+        tag: ``[P, T, K]`` first 64 bits of the file's SHA-256; a judgement holds the tag of the image it looked at.
+        modified: ``[P, T, K]`` modification time in ns, of imported images.
+        reasons: why images are refused or failed.
+    """
+
+    state: NDArray[np.uint8]
+    size: NDArray[np.int64]
+    tag: NDArray[np.uint64]
+    modified: NDArray[np.int64]
+
+    def __init__(self, suite: Suite) -> None:
+        import numpy as np
+
+        prompts = max((len(pair.prompts) for pair in suite.pairs), default=1)
+        shape = (len(suite.pairs), prompts, suite.samples)
+        self.state = np.zeros(shape, np.uint8)
+        self.size = np.zeros(shape, np.int64)
+        self.tag = np.zeros(shape, np.uint64)
+        self.modified = np.zeros(shape, np.int64)
+        self.reasons: dict[ImageKey, str] = {}
+
+    def read(self, records: Iterable[Mapping[str, Any]]) -> ImageIndex:
+        """Take in image records; later ones win. Records outside the suite are left out."""
+        pairs, prompts, samples = self.state.shape
+        for record in records:
+            key = (record["pair"], record["prompt"], record["sample"])
+            if not (0 <= key[0] < pairs and 0 <= key[1] < prompts and 0 <= key[2] < samples):
+                continue
+            if "sha256" in record:
+                self.state[key] = ImageState.DRAWN
+                self.size[key] = record["bytes"]
+                self.tag[key] = int(record["sha256"][:16], 16)
+                self.modified[key] = record.get("modified", 0)
+            else:
+                self.state[key] = ImageState.FAILED if record.get("retry") else ImageState.REFUSED
+                self.reasons[ImageKey(*key)] = record["unscored"]
+        return self
+
+    def forget_lost_files(self, folder: Path) -> int:
+        """Mark as absent what a record claims and `folder` does not hold in the recorded size; returns how many."""
+        import numpy as np
+
+        found = np.zeros_like(self.size)
+        pairs, prompts, samples = found.shape
+        for key, entry in image_files(folder):
+            if key.pair < pairs and key.prompt < prompts and key.sample < samples:
+                found[key] = entry.stat().st_size
+        lost = (self.state == ImageState.DRAWN) & (found != self.size)
+        self.state[lost] = ImageState.ABSENT
+        return int(lost.sum())
+
+
+def image_files(folder: Path) -> Iterator[tuple[ImageKey, os.DirEntry[str]]]:
+    """Officially named images in `folder`, in no order; nothing where there is no folder."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            key = ImageKey.from_filename(entry.name)
+            if key is not None:
+                yield key, entry

@@ -1,0 +1,73 @@
+"""The judgements of one judge over a suite, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from paircomp.run_store.image_index import ImageIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["JudgementTable"]
+
+NONE, SCORED, UNSCORED, RETRY = range(4)
+
+
+class JudgementTable:
+    """Scores of every image for every prompt of its pair.
+
+    A judgement counts only while the image it looked at is still the one on the disk (same tag).
+
+    Args:
+        images: the index the judgements belong to; gives ``[P, T, K]``.
+
+    Attributes:
+        scores: ``[P, T, K, T]`` (image's prompt, sample, judged prompt); NaN where there is no score.
+        log_odds: same shape, log_yes - log_no where the judge gave both; NaN elsewhere.
+        state: same shape: none, scored, unscored, or to be tried again.
+        reasons: why a judgement is unscored, by (pair, prompt, sample, judged prompt).
+    """
+
+    scores: NDArray[np.float64]
+    log_odds: NDArray[np.float64]
+    state: NDArray[np.uint8]
+
+    def __init__(self, images: ImageIndex) -> None:
+        import numpy as np
+
+        self._tags = images.tag
+        shape = (*images.state.shape, images.state.shape[1])
+        self.scores = np.full(shape, np.nan)
+        self.log_odds = np.full(shape, np.nan)
+        self.state = np.zeros(shape, np.uint8)
+        self.reasons: dict[tuple[int, int, int, int], str] = {}
+
+    def read(self, records: Iterable[Mapping[str, Any]]) -> JudgementTable:
+        """Take in judgement records; later ones win, those about an image that has changed are left out."""
+        pairs, prompts, samples, _ = self.state.shape
+        for record in records:
+            image = (record["pair"], record["prompt"], record["sample"])
+            key = (*image, record["judged_prompt"])
+            inside = image[0] < pairs and image[1] < prompts and image[2] < samples and key[3] < prompts
+            if inside and int(self._tags[image]) == int(record["image"], 16):
+                self._take(key, record)
+        return self
+
+    def _take(self, key: tuple[int, int, int, int], record: Mapping[str, Any]) -> None:
+        score = record.get("score")
+        if score is None:
+            self.state[key] = RETRY if record.get("retry") else UNSCORED
+            self.scores[key] = self.log_odds[key] = float("nan")
+            self.reasons[key] = record["unscored"]
+            return
+        self.state[key] = SCORED
+        self.scores[key] = score
+        if "log_yes" in record and "log_no" in record:
+            self.log_odds[key] = record["log_yes"] - record["log_no"]
+
+    def settled(self) -> NDArray[np.bool_]:
+        """``[P, T, K, T]``: whether nothing is left to ask."""
+        return (self.state == SCORED) | (self.state == UNSCORED)

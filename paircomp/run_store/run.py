@@ -1,0 +1,317 @@
+"""The run folder: its identity, what was done to it, and where everything lies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from paircomp.errors import RunError, RunMismatchError
+from paircomp.run_store.image_index import ImageIndex
+from paircomp.run_store.judgement_table import JudgementTable
+from paircomp.run_store.records import RecordFolder
+from paircomp.runtime.files import StepLock, disk_faults, waiting_lock, write_atomically, write_json
+from paircomp.runtime.machine import package_versions, this_machine
+from paircomp.suites.files import load_suite_file
+from paircomp.suites.selection import select_pairs
+from paircomp.types import Suite
+
+__all__ = ["JudgeFolder", "Run", "Selection", "differences"]
+
+RUN_SCHEMA = "paircomp-run/1"
+IMAGES_SCHEMA = "paircomp-images/1"
+GENERATOR_SCHEMA = "paircomp-generator/1"
+JUDGE_SCHEMA = "paircomp-judge/1"
+JUDGEMENTS_SCHEMA = "paircomp-judgements/1"
+
+_OURS = re.compile(r"run\.json|suite\.jsonl|images|generate|judges|locks|report\..*|pairs\.csv|\..*")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which pairs a command was asked for; both ``None`` means all.
+
+    Attributes:
+        limit: at most so many pairs, spread over the subtasks.
+        subtasks: only these.
+    """
+
+    limit: int | None = None
+    subtasks: tuple[str, ...] | None = None
+
+    def pairs(self, suite: Suite) -> tuple[int, ...]:
+        """Positions of the selected pairs, ascending."""
+        return select_pairs(suite, limit=self.limit, subtasks=self.subtasks)
+
+
+def differences(stored: Mapping[str, Any], given: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """``(field, stored, given)`` of every leaf that differs; nested fields are joined by dots."""
+    found: list[tuple[str, Any, Any]] = []
+    for name in sorted({*stored, *given}):
+        old, new = stored.get(name), given.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{prefix}{name}.")
+        elif old != new:
+            found.append((prefix + name, old, new))
+    return found
+
+
+class Run:
+    """One run folder.
+
+    Made by :meth:`create` (or resumed by it when identity agrees) and :meth:`open`.
+
+    Attributes:
+        path: the folder.
+        manifest: what ``run.json`` holds.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def create(
+        cls, path: Path, *, suite: Suite, identity: Mapping[str, Any], images: Path | None = None,
+        trained_with_judge: str | None = None,
+    ) -> Run:  # fmt: skip
+        """Make the run, or open the one that is there when its identity agrees.
+
+        Args:
+            path: the run folder.
+            suite: its pairs are copied into the run, so that later steps need nothing else.
+            identity: everything that decides the images.
+            images: a folder of existing images that this run judges in place.
+            trained_with_judge: the judge that rewarded this model in training.
+
+        Raises:
+            RunMismatchError: made with other settings.
+            RunError: the path is a file, a folder of something else, or not writable.
+        """
+        wanted = {"suite": {"name": suite.name, "digest": suite.digest, "samples": suite.samples}, **identity}
+        if path.exists() and not path.is_dir():
+            raise RunError(path, "expected a run folder, got a file; next: choose another --out folder")
+        with disk_faults(path):
+            path.mkdir(parents=True, exist_ok=True)
+            with waiting_lock(path / "locks" / "run.lock"):
+                if (path / "run.json").exists():
+                    run = cls.open(path)
+                    if changed := differences(run.identity, wanted):
+                        raise RunMismatchError(path, changed)
+                    return run
+                cls._refuse_foreign_folder(path)
+                return cls._write_new(path, suite, wanted, images, trained_with_judge)
+
+    @classmethod
+    def _refuse_foreign_folder(cls, path: Path) -> None:
+        foreign = sorted(entry.name for entry in path.iterdir() if not _OURS.fullmatch(entry.name))
+        if foreign:
+            raise RunError(path, f"this folder holds other files (first: {foreign[0]}) and no run.json; "
+                                 "next: choose an empty or new --out folder")  # fmt: skip
+
+    @classmethod
+    def _write_new(
+        cls, path: Path, suite: Suite, identity: dict[str, Any], images: Path | None, trained_with_judge: str | None
+    ) -> Run:
+        write_atomically(path / "suite.jsonl", b"".join(_pair_line(pair) for pair in suite.pairs))
+        manifest = {
+            "schema": RUN_SCHEMA,
+            "identity": identity,
+            "suite": {"pairs": len(suite.pairs), "subtasks": list(suite.subtasks), "source": suite.source,
+                      "prompts_public": suite.prompts_public, "default_judge": suite.default_judge,
+                      "held_out_judge": suite.held_out_judge},
+            "images": None if images is None else str(images),
+            "trained_with_judge": trained_with_judge,
+            "invocations": [],
+        }  # fmt: skip
+        write_json(path / "run.json", manifest)
+        return cls(path, manifest)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run.
+
+        Raises:
+            RunError: no run there, or one that this version cannot read.
+        """
+        file = path / "run.json"
+        if not file.is_file():
+            raise RunError(path, "no run here (no run.json); next: paircomp eval --out this folder, or name another")
+        with disk_faults(file):
+            try:
+                manifest = json.loads(file.read_text(encoding="utf-8"))
+                schema = manifest["schema"]
+                complete = isinstance(manifest["identity"]["suite"]["digest"], str) and "invocations" in manifest
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(file, "not a run manifest (damaged); next: restore it, or start a new run") from error
+        if schema != RUN_SCHEMA or not complete:
+            raise RunError(file, f"expected schema {RUN_SCHEMA}, got {schema!r}; next: use the paircomp that wrote it")
+        return cls(path, manifest)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must agree for the run to be resumed."""
+        identity: dict[str, Any] = self.manifest["identity"]
+        return identity
+
+    @property
+    def images_folder(self) -> Path:
+        """Where the images lie: in the run, or where they were found."""
+        outside = self.manifest.get("images")
+        return Path(outside) if outside else self.path / "images"
+
+    @property
+    def image_records(self) -> RecordFolder:
+        """Records of the generate step."""
+        return RecordFolder(self.path / "generate", schema=IMAGES_SCHEMA)
+
+    @property
+    def generator(self) -> dict[str, Any]:
+        """What the generator said of itself (``seeded``, ``says``); empty before it drew anything here."""
+        file = self.path / "generate" / "generator.json"
+        return _read_identity(file) if file.is_file() else {}
+
+    def settle_generator(self, says: Mapping[str, Any], *, seeded: bool) -> None:
+        """Store what the generator says of itself, or hold it against what is stored.
+
+        Raises:
+            RunMismatchError: another generator drew the images that are there.
+        """
+        _settle(self.path / "generate" / "generator.json", GENERATOR_SCHEMA, {"seeded": seeded, "says": dict(says)})
+
+    def suite(self) -> Suite:
+        """The suite as it was when the run was made.
+
+        Raises:
+            RunError: the copy in the run was changed.
+        """
+        said, about = self.identity["suite"], self.manifest["suite"]
+        suite = load_suite_file(self.path / "suite.jsonl", name=said["name"])
+        if suite.digest != said["digest"]:
+            raise RunError(self.path / "suite.jsonl", f"digest {suite.digest[:12]} differs from the run's "
+                           f"{said['digest'][:12]}; next: restore the file, or start a new run")  # fmt: skip
+        return Suite(
+            name=said["name"], pairs=suite.pairs, digest=suite.digest, samples=said["samples"],
+            default_judge=about["default_judge"], held_out_judge=about["held_out_judge"],
+            prompts_public=about["prompts_public"], source=about["source"],
+        )  # fmt: skip
+
+    def lock(self, step: str, *, shard: str = "0of1") -> StepLock:
+        """The lock of one step and shard; entering it fails at once when another process holds it."""
+        return StepLock(self.path / "locks" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', step)}-{shard}.lock", step=step)
+
+    def begin(self, step: str, *, selection: Selection, device: str | None = None, **said: Any) -> None:
+        """Append an invocation: what is being done, with which versions, where and by which command."""
+        with disk_faults(self.path), waiting_lock(self.path / "locks" / "run.lock"):
+            self.manifest = self.open(self.path).manifest
+            self.manifest["invocations"].append({
+                "step": step,
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                "selection": asdict(selection),
+                "device": device,
+                "versions": package_versions(),
+                "machine": this_machine().to_json(),
+                "host": socket.gethostname(),
+                "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+                **said,
+            })  # fmt: skip
+            write_json(self.path / "run.json", self.manifest)
+
+    def selected_pairs(self, suite: Suite) -> tuple[int, ...]:
+        """Every pair that some command on this run was asked for, ascending."""
+        wanted = {
+            Selection(said["limit"], None if said["subtasks"] is None else tuple(said["subtasks"]))
+            for said in (invocation["selection"] for invocation in self.manifest["invocations"])
+        }
+        if not wanted or Selection() in wanted:
+            return tuple(range(len(suite.pairs)))
+        return tuple(sorted(set().union(*(selection.pairs(suite) for selection in wanted))))
+
+    def read_images(self, suite: Suite) -> ImageIndex:
+        """The index of all images; an image whose file is gone or has another size counts as absent."""
+        index = ImageIndex(suite).read(self.image_records.read())
+        index.forget_lost_files(self.images_folder)
+        return index
+
+    def judge(self, name: str) -> JudgeFolder:
+        """The folder of a judge, which need not exist yet."""
+        return JudgeFolder(self.path / "judges" / name, name)
+
+    def judges(self) -> Sequence[str]:
+        """Names of the judges that have looked at this run, in alphabetical order."""
+        return sorted(file.parent.name for file in (self.path / "judges").glob("*/judge.json"))
+
+
+class JudgeFolder:
+    """What one judge said of a run.
+
+    Args:
+        path: its folder.
+        name: the judge's name.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+
+    @property
+    def records(self) -> RecordFolder:
+        """Records of the judge step."""
+        return RecordFolder(self.path, schema=JUDGEMENTS_SCHEMA)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The stored identity.
+
+        Raises:
+            RunError: this judge has not looked at the run, or its file is damaged.
+        """
+        file = self.path / "judge.json"
+        if not file.is_file():
+            raise RunError(self.path, f"judge {self.name!r} has not judged this run; next: paircomp judge")
+        return _read_identity(file)
+
+    def settle(self, identity: Mapping[str, Any]) -> None:
+        """Hold the given fields against the stored ones; fields that are new are added.
+
+        What the command line asks for is known before the judge is loaded, what the judge says of itself only after.
+
+        Raises:
+            RunMismatchError: the same judge with other settings has already judged this run.
+        """
+        _settle(self.path / "judge.json", JUDGE_SCHEMA, identity)
+
+    def read(self, images: ImageIndex) -> JudgementTable:
+        """All judgements of images as they are now."""
+        return JudgementTable(images).read(self.records.read())
+
+
+def _read_identity(file: Path) -> dict[str, Any]:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        identity: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["identity"]
+        return identity
+    raise RunError(file, "not an identity (damaged); next: restore it, or delete the folder it lies in")
+
+
+def _settle(file: Path, schema: str, given: Mapping[str, Any]) -> None:
+    stored = _read_identity(file) if file.is_file() else {}
+    known = {name: value for name, value in given.items() if name in stored}
+    if changed := differences({name: stored[name] for name in known}, known):
+        raise RunMismatchError(file.parent, changed)
+    if len(known) < len(given):
+        with disk_faults(file):
+            write_json(file, {"schema": schema, "identity": {**stored, **given}})
+
+
+def _pair_line(pair: Any) -> bytes:
+    record = {"pair_id": pair.pair_id, "subtask": pair.subtask, "prompts": list(pair.prompts)}
+    if pair.metadata:
+        record["metadata"] = dict(pair.metadata)
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
