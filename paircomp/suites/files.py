@@ -5,12 +5,43 @@ from __future__ import annotations
 import re
 from os import PathLike
 from pathlib import Path
+from typing import Protocol
 
+from paircomp.errors import UnknownNameError
 from paircomp.suites.official import official_suite
 from paircomp.suites.pair_records import read_pairs
 from paircomp.types import Suite, suite_digest
 
-__all__ = ["load_suite_file"]
+__all__ = ["SuiteNames", "load_suite", "load_suite_file"]
+
+
+class SuiteNames(Protocol):
+    """What knows suites by name, for instance `paircomp.plugins.Registry`."""
+
+    def suite(self, name: str, /) -> Suite:
+        """The suite of that name; raises `UnknownNameError` when there is none."""
+        ...
+
+
+def load_suite(registry: SuiteNames, suite: str) -> Suite:
+    """A suite by what ``--suite`` takes: a registered name, or a file of pairs.
+
+    What ends in ``.json`` or ``.jsonl`` or holds a path separator is a file; anything else is a name first. So a file
+    or folder that happens to be called ``shapes`` never hides the suite of that name.
+
+    Raises:
+        UnknownNameError: no such name; the nearest are suggested.
+        SuiteError: the file cannot be read, or is no suite.
+    """
+    path = Path(suite)
+    if path.suffix.lower() in (".json", ".jsonl") or "/" in suite or "\\" in suite:
+        return load_suite_file(path)
+    try:
+        return registry.suite(suite)
+    except UnknownNameError:
+        if path.is_file():
+            return load_suite_file(path)
+        raise
 
 
 def load_suite_file(path: str | PathLike[str], *, name: str | None = None) -> Suite:
