@@ -23,14 +23,17 @@ OFFICIAL = {
 }
 METRICS = ("s_a", "s_g", "gap", "full_pass")
 BINS = [i / 20 for i in range(21)]
-HOSTILE = "<script>alert('x')</script> | `*bold*` \x1b[31mred\x1b[0m [link](javascript:1) [red]&amp; \"q\"\u202eevil\n# heading"
+HOSTILE = (
+    "<script>alert('x')</script> | `*bold*` \x1b[31mred\x1b[0m [link](javascript:1) [red]&amp; \"q\"\u202eevil"
+    "\n# heading"
+)
 
 Values = list[tuple[float, float, bool]]  # a, g, pass of each pair
 
 
 def _pair(rng: random.Random, level: float) -> tuple[float, float, bool]:
     centre = min(max(rng.gauss(level, 0.18), 0.02), 0.98)
-    scores = [rng.betavariate(8 * centre, 8 * (1 - centre)) for _ in range(4)]
+    scores = [rng.betavariate(2.5 * centre, 2.5 * (1 - centre)) for _ in range(4)]
     if rng.random() < 0.01:
         scores[0] = 0.0
     g = math.prod(scores) ** 0.25

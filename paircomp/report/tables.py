@@ -1,0 +1,82 @@
+"""The score table as a data frame and as CSV: unrounded, one line a subtask, ready to be stacked over runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from paircomp.report.schema import ContrastScores, Interval, Report, Summary
+from paircomp.report.wording import CONTRASTS, METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pandas import DataFrame
+
+__all__ = ["subtask_table", "to_csv"]
+
+
+def subtask_table(report: Report) -> DataFrame:
+    """One line per subtask, then one of `kind` ``average`` (macro) and one of `kind` ``pair_weighted``.
+
+    Columns: ``model, suite, suite_digest, samples, judge, unscored_reading, kind, subtask, pairs``; each of ``s_a, s_g,
+    gap, full_pass`` with its ``_low`` and ``_high``; ``zeros``; ``images, scored, unscored`` (missing for the last two
+    lines); ``contrast_text, contrast_image, contrast_group`` with bounds where the run has them. Scores lie in [0, 1];
+    a value that does not exist is missing (NaN in the frame, empty in CSV).
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(_records(report))
+    counts = ["pairs", "zeros", "images", "scored", "unscored"]
+    return frame.astype(dict.fromkeys(counts, "Int64"))
+
+
+def to_csv(report: Report) -> str:
+    """:func:`subtask_table` as CSV text with a header line, floats written so that they read back exactly."""
+    return subtask_table(report).to_csv(index=False, lineterminator="\n")
+
+
+def _records(report: Report) -> list[dict[str, Any]]:
+    run = {
+        "model": report["generator"]["model"],
+        "suite": report["suite"]["name"],
+        "suite_digest": report["suite"]["digest"],
+        "samples": report["suite"]["samples"],
+        "judge": report["judge"]["name"],
+        "unscored_reading": report["unscored_reading"],
+    }
+    contrast = report.get("contrast")
+    by_subtask = contrast["subtasks"] if contrast else {}
+    lines: list[tuple[str, str | None, Summary, ContrastScores | None]] = [
+        ("subtask", name, summary, by_subtask.get(name)) for name, summary in report["subtasks"].items()
+    ]
+    lines += [
+        ("average", None, report["average"], contrast["average"] if contrast else None),
+        ("pair_weighted", None, report["pair_weighted"], None),
+    ]
+    return [
+        run
+        | {"kind": kind, "subtask": name, "pairs": summary["pairs"]}
+        | _with_bounds(summary, tuple(METRICS))
+        | {"zeros": summary["zeros"]}
+        | _counts(report, name)
+        | (_with_bounds(scores or {}, CONTRASTS, prefix="contrast_") if contrast else {})
+        for kind, name, summary, scores in lines
+    ]
+
+
+def _with_bounds(values: Mapping[str, Any], names: tuple[str, ...], *, prefix: str = "") -> dict[str, float | None]:
+    cells: dict[str, float | None] = {}
+    for name in names:
+        bounds: Interval | None = values.get("ci", {}).get(name)
+        low, high = bounds or (None, None)
+        cells |= {prefix + name: values.get(name), f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
+    return cells
+
+
+def _counts(report: Report, subtask: str | None) -> dict[str, int | None]:
+    counts = report["coverage"]["by_subtask"].get(subtask) if subtask is not None else None
+    return {
+        "images": counts["images"] if counts else None,
+        "scored": counts["scored"] if counts else None,
+        "unscored": counts["unscored"] if counts else None,
+    }
