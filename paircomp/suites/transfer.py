@@ -54,7 +54,7 @@ def download_to(
     """
     start = part.stat().st_size if part.is_file() else 0
     with contextlib.closing(_open(part, url, start, timeout)) as response:
-        start = _resumed_at(response, start)
+        start = _resumed_at(response, part, start)
         expected = _expected_size(response, start)
         size = start
         with part.open("r+b" if start else "wb") as file:
@@ -100,13 +100,14 @@ def _answer(error: urllib.error.HTTPError, part: Path) -> Exception:
     return Interrupted(said, wait=float(wait) if wait.isdecimal() else None)
 
 
-def _resumed_at(response: http.client.HTTPResponse, start: int) -> int:
+def _resumed_at(response: http.client.HTTPResponse, part: Path, start: int) -> int:
     """Where the answer begins: at `start` only if the server says so."""
     if response.status != _PARTIAL_CONTENT:
         return 0
     given = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     if given is None or int(given[1]) != start:
-        raise Refused(f"asked for bytes from {start}, the server gave {response.headers.get('Content-Range')!r}")
+        part.unlink(missing_ok=True)
+        raise Interrupted(f"asked for bytes from {start}, the server gave {response.headers.get('Content-Range')!r}")
     return start
 
 
