@@ -108,7 +108,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(server: Any, tmp_path: Pat
 def test_what_is_not_there_is_not_asked_for_twice(server: Any, tmp_path: Path) -> None:
     server.script = ["404", "ok"]
 
-    with pytest.raises(SuiteError, match="answered 404 Not Found; next: .*PAIRCOMP_DATA_DIR"):
+    with pytest.raises(SuiteError, match=r"answered 404 Not Found; next: .*PAIRCOMP_DATA_DIR"):
         fetch_from(server, tmp_path)
     assert len(server.ranges_asked) == 1
 
