@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paircomp.statistics.bootstrap import StratifiedBootstrap, stratified_bootstrap
-from paircomp.statistics.intervals import Interval, effective_trials, normal_quantile, score_interval
+from paircomp.statistics.intervals import Interval, effective_trials, score_interval, t_quantile
 
 __all__ = ["AverageIntervals", "average_interval"]
 
@@ -63,13 +63,17 @@ class AverageIntervals:
 def average_interval(
     redrawn: StratifiedBootstrap, measure: int, *, level: float, lower: float = 0.0, upper: float = 1.0
 ) -> Interval:
-    """Studentised interval within [lower, upper]; without any spread, the score interval that a subtask would get."""
-    mean, error = float(redrawn.mean[measure]), float(redrawn.error[measure])
+    """Interval of an average, within [lower, upper].
+
+    Studentised bootstrap where there is spread enough for one; else the score interval that a subtask would get, with
+    Satterthwaite's degrees of freedom.
+    """
     span = upper - lower
-    if error <= 1e-9 * span:
-        unit = (mean - lower) / span
-        trials = effective_trials(unit, 0.0, redrawn.trials)
-        low, high = score_interval(unit, trials, normal_quantile(0.5 + level / 2))
-        return Interval(lower + span * low, lower + span * high)
-    low, high = redrawn.interval(measure, level=level)
-    return Interval(max(lower, low), min(upper, high))
+    mean = min(1.0, max(0.0, (float(redrawn.mean[measure]) - lower) / span))
+    squared_error = (float(redrawn.error[measure]) / span) ** 2
+    studentised = redrawn.studentised(measure, level=level)
+    if studentised is not None and squared_error * redrawn.trials**2 > mean * (1 - mean):
+        return Interval(max(lower, studentised.low), min(upper, studentised.high))
+    trials = effective_trials(mean, squared_error, redrawn.trials)
+    score = score_interval(mean, trials, t_quantile(0.5 + level / 2, float(redrawn.degrees[measure])))
+    return Interval(lower + span * score.low, lower + span * score.high)

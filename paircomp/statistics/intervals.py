@@ -17,7 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "effective_trials", "mean_interval", "normal_quantile", "score_interval", "t_quantile", "wilson"]
+__all__ = [
+    "Interval",
+    "effective_trials",
+    "mean_interval",
+    "normal_quantile",
+    "score_interval",
+    "t_quantile",
+    "wilson",
+]
 
 
 class Interval(NamedTuple):
@@ -57,15 +65,16 @@ def wilson(passes: int, count: int, *, level: float = 0.95) -> Interval | None:
 
 
 def effective_trials(mean: float, squared_error: float, count: float) -> float:
-    """How many yes-or-no trials would give a mean of this squared standard error.
+    """How many yes-or-no trials would give a mean of this squared standard error: ``m (1 - m) / SE^2``.
 
-    Without any spread (all values equal) the data cannot say; then each of the `count` pairs counts as one trial, the
-    least that a value in [0, 1] can be worth. All-zero and all-one scores so get about [0, 3.8/n] and [1 - 3.8/n, 1].
+    Two limits, for scores whose spread says too little. All zero or all one: `count` trials, as for passes, so that n
+    perfect pairs give about [1 - 3.8/n, 1] and not [1, 1]. Hardly any spread elsewhere: at most `count` squared, which
+    leaves room for one pair in n of a kind that the sample happens to lack.
     """
     bernoulli = mean * (1 - mean)
-    if squared_error <= 1e-18 or bernoulli <= 0:
+    if bernoulli <= 0:
         return count
-    return max(bernoulli / squared_error, 1.0)
+    return bernoulli / max(squared_error, bernoulli / count**2)
 
 
 def mean_interval(
@@ -86,7 +95,7 @@ def mean_interval(
     if count < 2:
         return None
     unit = (values - lower) / (upper - lower)
-    mean = float(unit.mean())
+    mean = min(1.0, max(0.0, float(unit.mean())))
     trials = effective_trials(mean, float(unit.var(ddof=1)) / count, count)
     low, high = score_interval(mean, trials, t_quantile(0.5 + level / 2, count - 1))
     return Interval(lower + (upper - lower) * low, lower + (upper - lower) * high)
