@@ -11,6 +11,7 @@ from paircomp.report.wording import (
     HOW_TO_READ,
     METRICS,
     Row,
+    average_caption,
     contrast_rows,
     facts,
     interval,
@@ -58,7 +59,8 @@ def score_table(report: Report) -> list[str]:
         ("Subtask", "Pairs", *(_heading(name) for name in METRICS.values())),
         (_score_cells(row) for row in rows(report)),
     )
-    return [*table, "", f"Scores in percent, like the paper's Table 1. {escape(interval_caption(report))}"]
+    captions = ["Scores in percent, like the paper's Table 1.", interval_caption(report), average_caption(report)]
+    return [*table, "", escape(" ".join(filter(None, captions)))]
 
 
 def _heading(name: str) -> str:

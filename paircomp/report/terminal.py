@@ -17,6 +17,7 @@ from paircomp.report.wording import (
     MISSING,
     Contrast,
     Row,
+    average_caption,
     contrast_rows,
     interval,
     interval_caption,
@@ -126,6 +127,8 @@ def _foot(report: Report) -> Iterator[Text]:
     if contrast:
         chance = ", ".join(f"{name} {percent(contrast['chance'][name])}" for name in CONTRASTS)
         yield Text(f"Contrast by chance: {chance}.", style="dim")
+    if without := average_caption(report):
+        yield Text(without, style="bold")
     yield Text(unscored_caption(report))
     reasons = report["coverage"]["reasons"]
     for reason in reasons[:_REASONS_SHOWN]:

@@ -22,6 +22,7 @@ __all__ = [
     "Contrast",
     "Metric",
     "Row",
+    "average_caption",
     "contrast_rows",
     "differing_words",
     "facts",
@@ -176,6 +177,14 @@ def unscored_caption(report: Report) -> str:
         "zero": "Unscored images count as score 0 here",
     }[report["unscored_reading"]]
     return f"{scored} {reading}; report.json holds both readings."
+
+
+def average_caption(report: Report) -> str:
+    """Why there is no macro average; empty where there is one."""
+    empty = [printable(subtask_title(name)) for name, summary in report["subtasks"].items() if not summary["pairs"]]
+    if report["average"]["s_g"] is not None or not empty:
+        return ""
+    return f"No average: it needs every subtask, and no pair could be scored in {', '.join(empty)}."
 
 
 def facts(report: Report) -> list[tuple[str, str]]:

@@ -65,10 +65,11 @@ def _summary(values: Values) -> dict[str, Any]:
 
 def _average(summaries: Mapping[str, Mapping[str, Any]], metrics: tuple[str, ...]) -> dict[str, Any]:
     there = [summary for summary in summaries.values() if summary["pairs"]]
-    means = {name: fmean([s[name] for s in there]) if there else None for name in metrics}
+    whole = len(there) == len(summaries)
+    means = {name: fmean([s[name] for s in there]) if whole else None for name in metrics}
     halves = {
         name: math.sqrt(sum(((s["ci"][name][1] - s["ci"][name][0]) / 2) ** 2 for s in there)) / len(there)
-        if there and all(s["ci"][name] for s in there)
+        if whole and all(s["ci"][name] for s in there)
         else None
         for name in metrics
     }
@@ -76,7 +77,7 @@ def _average(summaries: Mapping[str, Mapping[str, Any]], metrics: tuple[str, ...
         name: None if half is None else [max(means[name] - half, 0.0), min(means[name] + half, 1.0)]
         for name, half in halves.items()
     }
-    return {"pairs": sum(s["pairs"] for s in there), **means, "ci": intervals, "subtasks": len(there)}
+    return {"pairs": sum(s["pairs"] for s in there), **means, "ci": intervals, "subtasks": len(summaries)}
 
 
 def _reading(values: Mapping[str, Values]) -> dict[str, Any]:
