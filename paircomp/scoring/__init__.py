@@ -6,7 +6,7 @@ written here too. numpy only; `paircomp.statistics` puts the error bars on.
 """
 
 from paircomp.scoring.contrast import CHANCE, ContrastValues, contrast_values
-from paircomp.scoring.official_scores import read_official_scores, write_official_scores
+from paircomp.scoring.official_scores import official_scores_json, read_official_scores, write_official_scores
 from paircomp.scoring.pairs import (
     PASS_MARK,
     Means,
@@ -31,6 +31,7 @@ __all__ = [
     "ScoreTable",
     "contrast_values",
     "macro",
+    "official_scores_json",
     "pair_values",
     "pair_weighted",
     "read_official_scores",

@@ -21,7 +21,7 @@ from paircomp.errors import RunError
 from paircomp.scoring.pairs import ScoreTable
 from paircomp.types import PromptPair
 
-__all__ = ["read_official_scores", "write_official_scores"]
+__all__ = ["official_scores_json", "read_official_scores", "write_official_scores"]
 
 _FIELDS = ("pair_idx", "prompt_idx", "image_idx", "score")
 _POSITION = re.compile(r"0|[1-9]\d{0,8}")
@@ -60,19 +60,32 @@ def read_official_scores(path: str | PathLike[str], suite_pairs: Sequence[Prompt
     return ScoreTable(np.arange(len(suite_pairs)), tuple(pair.subtask for pair in suite_pairs), scores)
 
 
-def write_official_scores(path: str | PathLike[str], table: ScoreTable) -> None:
-    """Write the own scores of `table`, unrounded, sorted by pair; unscored images are left out, never written as 0."""
+def official_scores_json(table: ScoreTable) -> str:
+    """The own scores of `table` as such a file, unrounded, sorted by pair; an unscored image is left out, never 0."""
     own = table.own
-    contents = {
-        str(table.pairs[row]): [
-            {"pair_idx": int(table.pairs[row]), "prompt_idx": prompt, "image_idx": sample, "score": float(score)}
+    contents: dict[str, list[dict[str, Any]]] = {}
+    for row in np.argsort(table.pairs).tolist():
+        pair = int(table.pairs[row])
+        entries = [
+            {"pair_idx": pair, "prompt_idx": prompt, "image_idx": sample, "score": float(score)}
             for (prompt, sample), score in np.ndenumerate(own[row])
             if not math.isnan(score)
         ]
-        for row in np.argsort(table.pairs)
-    }
-    kept = {pair: entries for pair, entries in contents.items() if entries}
-    Path(path).write_text(json.dumps(kept) + "\n", encoding="utf-8")
+        if entries:
+            contents[str(pair)] = entries
+    return json.dumps(contents) + "\n"
+
+
+def write_official_scores(path: str | PathLike[str], table: ScoreTable) -> None:
+    """Write `official_scores_json` to a file.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    try:
+        Path(path).write_text(official_scores_json(table), encoding="utf-8")
+    except OSError as error:
+        raise RunError(path, f"cannot be written: {error.strerror or error}") from error
 
 
 def _load(path: Path) -> dict[str, Any]:

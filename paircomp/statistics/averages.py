@@ -42,7 +42,7 @@ class AverageIntervals:
 
     def macro(self) -> dict[str, Interval | None]:
         """Subtasks alike; ``None`` throughout when a subtask has fewer than two pairs."""
-        return self._of(self._strata, [1 / len(self._strata)] * len(self._strata))
+        return self._of(self._strata, [1 / max(1, len(self._strata))] * len(self._strata))
 
     def pair_weighted(self) -> dict[str, Interval | None]:
         """Pairs alike; ``None`` throughout when a subtask that has pairs has a single one."""
