@@ -22,6 +22,7 @@ from paircomp.run_store.score_table import read_judged
 from paircomp.runtime.callables import CallableGenerator, callable_spec
 from paircomp.runtime.capabilities import check_options, effective_options
 from paircomp.runtime.machine import resolve_device
+from paircomp.suites import load_suite
 from paircomp.types import ModelSpec, Suite
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Evaluation:
     Attributes:
         registry: where names are looked up.
         suite: the pairs.
-        judge: the judge's name.
+        judge: the judge's name; ``None`` where only images are to be drawn.
         spec: the model; ``None`` where the images already exist.
         images: the folder of existing images.
         name: what tables call the model; default the spec's name.
@@ -102,7 +103,7 @@ class Evaluation:
 
     registry: Registry
     suite: Suite
-    judge: str
+    judge: str | None
     spec: ModelSpec | None = None
     images: Path | None = None
     name: str | None = None
@@ -139,10 +140,12 @@ class Evaluation:
             UnknownNameError: no such generator or judge.
         """
         self.selection.pairs(self.suite)
-        check_options(self.registry.judge(self.judge), self.judge_options, where=f"option -j of judge {self.judge!r}")
+        if self.judge is not None:
+            factory = self.registry.judge(self.judge)
+            check_options(factory, self.judge_options, where=f"option -j of judge {self.judge!r}")
         if self.spec is not None and self.generator is None:
-            factory = self.registry.generator(self.spec.adapter)
-            check_options(factory, self.spec.recipe, where=f"option -o of generator {self.spec.adapter!r}")
+            maker = self.registry.generator(self.spec.adapter)
+            check_options(maker, self.spec.recipe, where=f"option -o of generator {self.spec.adapter!r}")
 
     def open_run(self) -> Run:
         """Make or resume the run folder.
@@ -162,8 +165,9 @@ class Evaluation:
         recipe = dict(self.spec.recipe)
         if self.generator is None:
             recipe = effective_options(self.registry.generator(self.spec.adapter), recipe)
-        return {"model": self.model_name, "adapter": self.spec.adapter, "checkpoint": self.spec.checkpoint,
-                "revision": self.spec.revision, "recipe": recipe, "dtype": self.dtype, "run_seed": self.seed}  # fmt: skip
+        spec = self.spec
+        return {"model": self.model_name, "adapter": spec.adapter, "checkpoint": spec.checkpoint,
+                "revision": spec.revision, "recipe": recipe, "dtype": self.dtype, "run_seed": self.seed}  # fmt: skip
 
     def generate(self, run: Run, progress: Progress | None = None) -> StepCount:
         """Draw what is missing, or take in the existing images."""
@@ -187,18 +191,19 @@ class Evaluation:
 
     def judge_run(self, run: Run, progress: Progress | None = None) -> StepCount:
         """Ask the judge what it has not been asked."""
-        factory = self.registry.judge(self.judge)
+        name = self.judge or default_judge(self.suite)
+        factory = self.registry.judge(name)
         device = resolve_device(self.device)
         cross = self.cross if self.cross is not None else bool(getattr(factory, "cross_by_default", False))
-        identity = {"name": self.judge, "checkpoint": self.judge_checkpoint,
+        identity = {"name": name, "checkpoint": self.judge_checkpoint,
                     "options": effective_options(factory, self.judge_options)}  # fmt: skip
-        run.begin("judge", selection=self.selection, device=device, judge=self.judge)
+        run.begin("judge", selection=self.selection, device=device, judge=name)
 
         def open_judge() -> Judge:
             return factory(checkpoint=self.judge_checkpoint, device=device, **self.judge_options)
 
         return judge_images(
-            run, self.suite, open_judge, self.selection, name=self.judge, identity=identity, cross=cross,
+            run, self.suite, open_judge, self.selection, name=name, identity=identity, cross=cross,
             batch_size=self.batch_size, progress=progress,
         )  # fmt: skip
 
@@ -243,7 +248,7 @@ class EvaluatedRun:
         return build_report(self.run, self.suite, self.judge_name(judge), self.pairs(), reading=unscored)
 
     def to_frame(self, judge: str | None = None) -> pd.DataFrame:
-        """One row per image: pair, pair_id, subtask, prompt, sample, the text, score, cross score, reason if unscored."""
+        """One row per image: its place, subtask and prompt, own score, cross score, and the reason if unscored."""
         from paircomp.report.frames import image_frame
 
         return image_frame(self.run, self.suite, self.judge_name(judge), self.pairs())
@@ -254,9 +259,7 @@ class EvaluatedRun:
 
         return pair_frame(self.run, self.suite, self.judge_name(judge), self.pairs())
 
-    def compare(
-        self, other: EvaluatedRun | str | Path, *, judge: str | None = None, alpha: float = 0.05
-    ) -> Comparison:
+    def compare(self, other: EvaluatedRun | str | Path, *, judge: str | None = None, alpha: float = 0.05) -> Comparison:
         """How `other` differs from this run, on the pairs that both have (differences are other minus this).
 
         Raises:
@@ -300,7 +303,7 @@ def load_run(path: str | Path) -> EvaluatedRun:
     return EvaluatedRun(run, run.suite())
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - each one an option of the command, all but two keyword-only
     model: str | Callable[..., Any],
     suite: str | Path | Suite = "shapes",
     *,
@@ -341,7 +344,7 @@ def evaluate(
         True
     """
     registry = Registry([Path(file) for file in plugin_files])
-    pairs = suite if isinstance(suite, Suite) else registry.find_suite(str(suite))
+    pairs = suite if isinstance(suite, Suite) else load_suite(registry, str(suite))
     generator: ImageGenerator | None = None
     if callable(model):
         spec = callable_spec(model)

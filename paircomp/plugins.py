@@ -19,7 +19,6 @@ from typing import Any, Literal, cast
 
 from paircomp.errors import AdapterError, ConfigError, PairCompError, UnavailableError, UnknownNameError
 from paircomp.protocols import GeneratorFactory, JudgeFactory
-from paircomp.suites.files import load_suite_file
 from paircomp.types import ModelSpec, Suite
 
 __all__ = ["Broken", "Registry"]
@@ -113,20 +112,6 @@ class Registry:
         if not isinstance(suite, Suite):
             raise AdapterError(f"suite {name!r}: its factory returned {type(suite).__name__}, expected a Suite")
         return suite
-
-    def find_suite(self, name_or_file: str) -> Suite:
-        """A suite by name, or a file of pairs.
-
-        Raises:
-            UnknownNameError: neither a known name nor a file.
-            SuiteError: the file has faults; all are named.
-        """
-        if name_or_file in self.names("suite"):
-            return self.suite(name_or_file)
-        path = Path(name_or_file)
-        if path.exists() or path.suffix in (".json", ".jsonl"):
-            return load_suite_file(path)
-        raise UnknownNameError("suite", name_or_file, self.names("suite"))
 
     def names(self, kind: Kind) -> list[str]:
         """All names of a kind, sorted, without loading any but the models' light modules."""

@@ -1,0 +1,117 @@
+"""``paircomp models``, ``judges`` and ``suites``: what there is."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from paircomp.cli.options import registry_of
+
+if TYPE_CHECKING:
+    from paircomp.types import ModelSpec
+
+__all__ = ["judges_command", "models_command", "suites_command"]
+
+_plugin = click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+                       help="A Python file with more of them.")  # fmt: skip
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A borderless table that folds long cells to the terminal's width; whole lines where stdout is no terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_plain, row))
+    console = Console(highlight=False)
+    console.print(table, width=None if console.is_terminal else 200)
+
+
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text)
+
+
+@click.command("models", short_help="The models that can be evaluated.")
+@_json
+@_plugin
+def models_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
+    """List the catalogue: what draws each model, its weights, and whether this machine has what it needs."""
+    registry = registry_of(plugins)
+    rows = [_model_row(spec) for spec in registry.models().values()]
+    if as_json:
+        click.echo(json.dumps({"models": rows}))
+        return
+    shown = [[row["name"], row["family"], row["adapter"], row["checkpoint"] or "no weights", row["licence"],
+              _needs(row["missing"])] for row in rows]  # fmt: skip
+    print_table(["model", "family", "adapter", "checkpoint", "licence", "runs here"], shown)
+
+
+def _model_row(spec: ModelSpec) -> dict[str, Any]:
+    names = ("name", "family", "adapter", "checkpoint", "revision", "licence", "parameters", "resolution", "suite",
+             "trained_with_judge", "description", "source")  # fmt: skip
+    return {**{name: getattr(spec, name) for name in names}, "missing": _missing(spec.packages)}
+
+
+def _missing(packages: Sequence[str]) -> list[str]:
+    return [name for name in packages if importlib.util.find_spec(name) is None]
+
+
+def _needs(missing: Sequence[str]) -> str:
+    return f"needs {', '.join(missing)}" if missing else "yes"
+
+
+@click.command("judges", short_help="The judges that can score images.")
+@_json
+@_plugin
+def judges_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
+    """List the judges, what each is, and whether this machine has what it needs."""
+    from paircomp.runtime.capabilities import missing_packages, summary_of
+
+    registry = registry_of(plugins)
+    rows = [
+        {"name": name, "description": summary_of(factory), "missing": list(missing_packages(factory))}
+        for name, factory in registry.load_all("judge")
+    ]
+    if as_json:
+        click.echo(json.dumps({"judges": rows}))
+        return
+    print_table(["judge", "what it is", "runs here"],
+                [[row["name"], row["description"], _needs(row["missing"])] for row in rows])  # fmt: skip
+
+
+@click.command("suites", short_help="The suites of prompt pairs.")
+@_json
+@_plugin
+def suites_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
+    """List the suites, their size and default judge; a suite that must be fetched first says how."""
+    from paircomp.errors import PairCompError
+
+    registry = registry_of(plugins)
+    rows: list[dict[str, Any]] = []
+    for name in registry.names("suite"):
+        try:
+            suite = registry.suite(name)
+        except PairCompError as error:
+            rows.append({"name": name, "available": False, "reason": str(error)})
+        else:
+            rows.append({"name": name, "available": True, "pairs": len(suite.pairs), "samples": suite.samples,
+                         "subtasks": list(suite.subtasks), "judge": suite.default_judge,
+                         "digest": suite.digest, "source": suite.source})  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({"suites": rows}))
+        return
+    shown = [[row["name"], str(row["pairs"]), str(row["samples"]), row["judge"] or "none", row["source"]]
+             if row["available"] else [row["name"], "-", "-", "-", row["reason"]] for row in rows]  # fmt: skip
+    print_table(["suite", "pairs", "images a prompt", "judge", "source"], shown)

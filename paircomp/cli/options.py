@@ -1,0 +1,137 @@
+"""Options that several commands share, and what they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from paircomp.evaluation import Evaluation
+    from paircomp.plugins import Registry
+
+__all__ = ["common_options", "evaluation_of", "judge_options", "model_options", "registry_of", "suite_options"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _complete(kind: Any) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    def names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        from paircomp.plugins import Registry
+
+        return [name for name in Registry().names(kind) if name.startswith(incomplete)]
+
+    return names
+
+
+class BatchSize(click.ParamType):
+    """A positive number, or ``auto``."""
+
+    name = "auto|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """``None`` stands for auto."""
+        if value is None or value == "auto":
+            return None
+        if str(value).isdigit() and int(value) >= 1:
+            return int(value)
+        return self.fail(f"expected 'auto' or a whole number from 1, got {value!r}", param, ctx)
+
+
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+model_options = _together(
+    click.option("--model", metavar="NAME", shell_complete=_complete("model"),
+                 help="A model of the catalogue (paircomp models)."),
+    click.option("--adapter", metavar="NAME", shell_complete=_complete("generator"),
+                 help="Draw any checkpoint through this generator; --model then only names it."),
+    click.option("--checkpoint", metavar="PATH|ID", help="Weights for --adapter, or in place of the model's own."),
+    click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of the generator."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the run."),
+    click.option("--dtype", metavar="NAME", help="Number format of the weights; default the model's own."),
+)  # fmt: skip
+
+judge_options = _together(
+    click.option("--judge", metavar="NAME", shell_complete=_complete("judge"),
+                 help="Who scores the images; default the suite's own judge."),
+    click.option("--judge-checkpoint", metavar="PATH|ID", help="Weights of the judge, in place of its own."),
+    click.option("-j", "--judge-option", "judge_options", multiple=True, metavar="KEY=VALUE",
+                 help="Option of the judge."),
+    click.option("--cross/--no-cross", default=None,
+                 help="Also ask about the pair's other prompt (contrast); default where that is nearly free."),
+)  # fmt: skip
+
+suite_options = _together(
+    click.option("--suite", metavar="NAME|FILE", shell_complete=_complete("suite"),
+                 help="A suite (paircomp suites) or a JSON or JSONL file of pairs; default the model's own."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N",
+                 help="Only N pairs, spread over the subtasks; a larger N later continues."),
+    click.option("--subtask", "subtasks", multiple=True, metavar="NAME", help="Only this subtask; may be repeated."),
+)  # fmt: skip
+
+common_options = _together(
+    click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto takes cuda, mps or cpu."),
+    click.option("--batch-size", type=BatchSize(), default=None, help="Largest batch.  [default: auto]"),
+    click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+                 help="A Python file with more models, generators, judges or suites."),
+    click.option("-v", "--verbose", is_flag=True, help="Say more, and show where an error came from."),
+)  # fmt: skip
+
+
+def registry_of(plugins: tuple[Path, ...]) -> Registry:
+    """Where names are looked up; plugins that cannot be loaded are named on stderr at the end of the command."""
+    from paircomp.plugins import Registry
+
+    registry = Registry(plugins)
+    click.get_current_context().call_on_close(lambda: [_warn(str(broken)) for broken in registry.broken])
+    return registry
+
+
+def _warn(message: str) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+def evaluation_of(given: dict[str, Any]) -> Evaluation:
+    """What the options of `eval`, `generate` and `judge` ask for; checked, with nothing written yet.
+
+    Args:
+        given: the command's parameters by name.
+
+    Raises:
+        PairCompError: names and options that do not fit.
+    """
+    from paircomp.evaluation import Evaluation, default_judge, resolve_model
+    from paircomp.run_store import Selection
+    from paircomp.runtime.capabilities import parse_options
+    from paircomp.suites import load_suite
+
+    registry = registry_of(given.get("plugins", ()))
+    images: Path | None = given.get("images")
+    spec = None
+    if images is None:
+        options = parse_options(given["options"], where="option -o")
+        spec = resolve_model(registry, model=given["model"], adapter=given["adapter"],
+                             checkpoint=given["checkpoint"], options=options)  # fmt: skip
+    suite_name = given["suite"] or (spec.suite if spec else None)
+    if suite_name is None:
+        raise click.UsageError("--images needs --suite: which prompts were these images drawn from?")
+    suite = load_suite(registry, suite_name)
+    judge = (given["judge"] or default_judge(suite)) if "judge" in given else None
+    evaluation = Evaluation(
+        registry=registry, suite=suite, judge=judge, spec=spec, images=images,
+        name=given["model"], judge_checkpoint=given.get("judge_checkpoint"),
+        judge_options=parse_options(given.get("judge_options", ()), where="option -j"), seed=given.get("seed", 0),
+        device=given["device"], dtype=given.get("dtype"), batch_size=given["batch_size"], cross=given.get("cross"),
+        selection=Selection(given["limit"], tuple(given["subtasks"]) or None), out=given["out"],
+    )  # fmt: skip
+    evaluation.check()
+    return evaluation

@@ -1,0 +1,141 @@
+"""``paircomp eval``, ``generate`` and ``judge``: the steps of an evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from paircomp.cli.options import common_options, evaluation_of, judge_options, model_options, suite_options
+
+if TYPE_CHECKING:
+    from paircomp.evaluation import Evaluation
+    from paircomp.run_store import Run
+
+__all__ = ["evaluate_command", "generate_command", "judge_command"]
+
+_out = click.option("--out", type=click.Path(path_type=Path), metavar="RUN",
+                    help="The run folder.  [default: runs/<model>--<suite>--seed<seed>]")  # fmt: skip
+_images = click.option("--images", type=click.Path(path_type=Path), metavar="DIR",
+                       help="Judge existing images named {pair}_{prompt}_{sample}.png instead of drawing.")  # fmt: skip
+
+
+@click.command("eval", short_help="Generate, judge and report; run it again to resume.")
+@model_options
+@suite_options
+@judge_options
+@_images
+@_out
+@click.option("--unscored", type=click.Choice(["exclude", "zero"]), default="exclude", show_default=True,
+              help="What unscored images do to the headline; the report holds both.")  # fmt: skip
+@click.option("--estimate", is_flag=True, help="Only say how many images and judgements, and how long.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@common_options
+def evaluate_command(**given: Any) -> None:
+    """Evaluate a model: draw the images, judge them, print the table and write the report.
+
+    \b
+      paircomp eval --model sketch
+      paircomp eval --adapter sketch -o mistakes=0.5 --model sloppy --limit 60
+      paircomp eval --images my_images/ --suite pairs.json --judge recorded -j file=score.json
+    """
+    from paircomp.cli.progress import progress_for
+    from paircomp.cli.reporting import show_report, write_reports
+    from paircomp.evaluation import EvaluatedRun
+
+    evaluation = evaluation_of(given)
+    if given["estimate"]:
+        _estimate(evaluation, as_json=given["as_json"])
+        return
+    run = evaluation.open_run()
+    progress = progress_for()
+    evaluation.generate(run, progress)
+    evaluation.judge_run(run, progress)
+    evaluated = EvaluatedRun(run, evaluation.suite, evaluation.selection)
+    judge = evaluated.judge_name(evaluation.judge)
+    report = evaluated.report(judge, unscored=given["unscored"])
+    files = write_reports(evaluated, report, judge)
+    show_report(report, files, as_json=given["as_json"])
+
+
+@click.command("generate", short_help="Only draw the images.")
+@model_options
+@suite_options
+@_out
+@common_options
+def generate_command(**given: Any) -> None:
+    """Draw the images of a suite; run it again to resume."""
+    from paircomp.cli.progress import progress_for
+
+    evaluation = evaluation_of(given)
+    run = evaluation.open_run()
+    evaluation.generate(run, progress_for())
+    click.echo(str(run.path))
+    click.echo(f"next: paircomp judge {run.path}", err=True)
+
+
+@click.command("judge", short_help="Only judge images that exist.")
+@click.argument("run", required=False, type=click.Path(path_type=Path), metavar="[RUN]")
+@click.option("--model", metavar="NAME", help="What tables shall call the model that drew --images.")
+@suite_options
+@judge_options
+@_images
+@_out
+@common_options
+def judge_command(run: Path | None, **given: Any) -> None:
+    """Judge the images of RUN, or any folder of officially named images; run it again to resume.
+
+    \b
+      paircomp judge runs/sketch--shapes--seed0 --judge pixels
+      paircomp judge --images my_images/ --suite paircomp --model my-model
+    """
+    from paircomp.cli.progress import progress_for
+
+    if (run is None) == (given["images"] is None):
+        raise click.UsageError("name a RUN or --images DIR, one of them.")
+    progress = progress_for()
+    if run is None:
+        evaluation = evaluation_of({**given, "options": (), "adapter": None, "checkpoint": None})
+        opened = evaluation.open_run()
+        evaluation.generate(opened, progress)
+    else:
+        evaluation, opened = _of_run(run, given)
+    evaluation.judge_run(opened, progress)
+    click.echo(str(opened.path))
+    click.echo(f"next: paircomp report {opened.path}", err=True)
+
+
+def _of_run(path: Path, given: dict[str, Any]) -> tuple[Evaluation, Run]:
+    """The evaluation that judges an existing run as a whole, or the part asked for."""
+    from paircomp.cli.options import registry_of
+    from paircomp.evaluation import Evaluation, default_judge
+    from paircomp.run_store import Run, Selection
+    from paircomp.runtime.capabilities import parse_options
+
+    if given["suite"] or given["out"] or given["model"]:
+        raise click.UsageError("--suite, --out and --model go with --images; a RUN has its own.")
+    run = Run.open(path)
+    suite = run.suite()
+    evaluation = Evaluation(
+        registry=registry_of(given["plugins"]), suite=suite, judge=given["judge"] or default_judge(suite),
+        judge_checkpoint=given["judge_checkpoint"],
+        judge_options=parse_options(given["judge_options"], where="option -j"), device=given["device"],
+        batch_size=given["batch_size"], cross=given["cross"], out=path,
+        selection=Selection(given["limit"], tuple(given["subtasks"]) or None),
+    )  # fmt: skip
+    evaluation.check()
+    return evaluation, run
+
+
+def _estimate(evaluation: Evaluation, *, as_json: bool) -> None:
+    import json
+
+    from paircomp.estimation import estimate
+
+    said = estimate(evaluation)
+    if as_json:
+        click.echo(json.dumps(said.to_json(), allow_nan=False))
+    else:
+        for line in said.lines():
+            click.echo(line)
