@@ -1,7 +1,7 @@
 """Looking at a picture of the shapes world: pixels to what is seen in them, without knowing the prompt.
 
 The picture is taken apart (coloured parts, their shapes and colours, the sign and its writing, the background), then
-the seen scene is drawn again and held against the pixels: whatever the drawing does not explain counts as a wrong pixel.
+the seen scene is drawn again and held against the pixels: whatever the drawing does not explain is a wrong pixel.
 So a smudge, a stray pixel, a wrong-coloured part or a half-drawn shape is seen wherever it is.
 """
 
