@@ -19,7 +19,7 @@ __all__ = ["contrast_plot", "dumbbell", "figure", "histogram", "interval_bar", "
 def percent_axis(*, ticks: Sequence[int] = (0, 25, 50, 75, 100)) -> Markup:
     """The labelled 0 to 100 axis that stands below a column of dumbbells."""
     labels = [
-        element("text", str(tick), x=f"{tick}%", y=13, text_anchor=_anchor(tick), class_="tick-label") for tick in ticks
+        element("text", str(tick), x=f"{tick}%", y=13, text_anchor="middle", class_="tick-label") for tick in ticks
     ]
     return element("svg", *labels, class_="axis", height=18, width="100%", aria_hidden="true")
 
@@ -27,18 +27,18 @@ def percent_axis(*, ticks: Sequence[int] = (0, 25, 50, 75, 100)) -> Markup:
 def dumbbell(summary: Summary, label: str) -> Markup:
     """s_a (disc) and s_g (diamond) of one line on a 0 to 100 scale, the gap a bar between them, intervals beside."""
     a, g = summary["s_a"], summary["s_g"]
-    parts: list[Markup] = list(_grid(34))
+    parts: list[Markup] = list(_grid(42))
     if a is None or g is None:
-        parts.append(element("text", "no scored pair", x="50%", y=21, text_anchor="middle", class_="empty"))
+        parts.append(_empty(25))
     else:
         parts += [
-            *_whisker(summary["ci"].get("s_a"), 6, "a"),
-            *_whisker(summary["ci"].get("s_g"), 28, "g"),
-            element("line", x1=_at(g), x2=_at(a), y1=17, y2=17, class_="gap-bar"),
-            _diamond(g, 17, f"s_g {percent(g)}"),
-            _disc(a, 17, f"s_a {percent(a)}"),
+            *_whisker(summary["ci"].get("s_a"), 10, "a"),
+            *_whisker(summary["ci"].get("s_g"), 32, "g"),
+            element("line", x1=_at(g), x2=_at(a), y1=21, y2=21, class_="gap-bar"),
+            _diamond(g, 21, f"s_g {percent(g)}"),
+            _disc(a, 21, f"s_a {percent(a)}"),
         ]
-    return figure(parts, label=f"{label}: {spoken(summary)}", height=34)
+    return figure(parts, label=f"{label}: {spoken(summary)}", height=42)
 
 
 def interval_bar(value: float | None, bounds: Interval | None, kind: str) -> Markup | None:
@@ -64,28 +64,29 @@ def histogram(counts: Mapping[str, Sequence[int]], label: str) -> Markup:
         for i, count in enumerate(counts["g"]) if count
     ]  # fmt: skip
     ticks = [
-        element("text", str(tick), x=f"{tick}%", y=height - 4, text_anchor=_anchor(tick), class_="tick-label")
+        element("text", str(tick), x=f"{tick}%", y=height - 4, text_anchor="middle", class_="tick-label")
         for tick in (0, 50, 100)
     ]
     axis = element("line", x1="0%", x2="100%", y1=base, y2=base, class_="base")
-    most = element("text", f"{top}", x="100%", y=9, text_anchor="end", class_="tick-label")
     upper = sum(counts["g"][len(counts["g"]) // 2 :])
     said = f"{label}: {sum(counts['g'])} pairs, {upper} of them with g of 50 or more"
-    return figure([*bars, *_outline(counts["a"], top, base), axis, *ticks, most], label=said, height=height)
+    return figure([*bars, *_outline(counts["a"], top, base), axis, *ticks], label=said, height=height)
 
 
 def contrast_plot(scores: ContrastScores, chance: Mapping[str, float], label: str) -> Markup:
     """Text, image and group score of one line, each with its interval and, dashed, what guessing would reach."""
-    parts = list(_grid(54))
+    parts = list(_grid(62))
     for number, name in enumerate(CONTRASTS):
-        y, value = 10 + 17 * number, scores[name]
+        y, value = 14 + 17 * number, scores[name]
         odds = chance[name]
-        parts.append(element("line", x1=_at(odds), x2=_at(odds), y1=y - 7, y2=y + 7, class_="chance"))
+        parts.append(element("line", x1=_at(odds), x2=_at(odds), y1=y - 8.5, y2=y + 8.5, class_="chance"))
         if value is not None:
             parts += _whisker(scores["ci"].get(name), y, name)
             parts.append(element("circle", _title(f"{name} {percent(value)}"), cx=_at(value), cy=y, r=4.5, class_=name))
+    if not scores["pairs"]:
+        parts.append(_empty(35))
     said = ", ".join(f"{name} {percent(scores[name])} (chance {percent(chance[name])})" for name in CONTRASTS)
-    return figure(parts, label=f"{label}: {said}", height=54)
+    return figure(parts, label=f"{label}: {said}", height=62)
 
 
 def figure(parts: Sequence[Markup], *, label: str, height: float, css: str | None = None) -> Markup:
@@ -106,8 +107,8 @@ def _at(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def _anchor(tick: int) -> str:
-    return {0: "start", 100: "end"}.get(tick, "middle")
+def _empty(y: float) -> Markup:
+    return element("text", "no scored pair", x="50%", y=y, text_anchor="middle", class_="empty")
 
 
 def _title(text: str) -> Markup:

@@ -90,7 +90,9 @@ def _labels(rows: Sequence[Row], plane: _Plane) -> Iterator[Markup]:
     for row, y in _spread(rows, plane):
         a, g = _place(row.summary)
         yield element("line", x1=plane.x(a), x2="100%", y1=plane.y(g), y2=y, class_="leader")
-        title = row.title if len(row.title) <= _LABEL_LENGTH else f"{row.title[: _LABEL_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
+        title = (
+            row.title if len(row.title) <= _LABEL_LENGTH else f"{row.title[: _LABEL_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
+        )
         css = "point-label strong" if row.kind == "average" else "point-label"
         yield element("text", title, x="100%", dx=8, y=y + 4, class_=css)
 

@@ -44,6 +44,9 @@ MISSING: Final = "\N{EN DASH}"
 METRICS: Final[dict[Metric, str]] = {"s_a": "s_a", "s_g": "s_g", "gap": "gap", "full_pass": "full pass"}
 CONTRASTS: Final[tuple[Contrast, ...]] = ("text", "image", "group")
 
+# Characters that turn the direction of the text after them.
+_DIRECTION: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
 _TITLES: Final = {
     "overall_appearance": "Overall appearance",
     "color": "Color",
@@ -59,7 +62,10 @@ HOW_TO_READ: Final = (
         "arithmetic mean of the scores of a pair's images, averaged over pairs: how well images match prompts.",
     ),
     ("s_g", "geometric mean of the same scores: one bad image pulls its whole pair down. It depends on K."),
-    ("gap", "s_a minus s_g: what is lost because a model gets one prompt of a pair and misses the other."),
+    (
+        "gap",
+        "s_a minus s_g: what is lost because the images of a pair score unevenly, between prompts or between samples.",
+    ),
     ("full pass", "share of pairs in which every image scores at least 50; the interval is Wilson's."),
     (
         "Average",
@@ -115,7 +121,8 @@ def printable(text: str) -> str:
 def _visible(character: str) -> str:
     if character == "\t":
         return " "
-    return repr(character)[1:-1] if unicodedata.category(character) in {"Cc", "Cf", "Cs"} else character
+    unsafe = unicodedata.category(character) in {"Cc", "Cs"} or character in _DIRECTION
+    return character.encode("unicode_escape").decode("ascii") if unsafe else character
 
 
 @dataclass(frozen=True, slots=True)
