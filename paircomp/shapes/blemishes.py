@@ -17,7 +17,7 @@ from paircomp.shapes.stamps import Mask, Pixels
 __all__ = ["BLEMISHES", "blemish"]
 
 _MOST_PIXELS = 48  # a third of a square
-_DEEPEST_FADE = 0.6
+_DEEPEST_FADE = 0.35
 
 
 def blemish(pixels: Pixels, ground: Pixels, kind: str, severity: float, dice: Dice) -> Pixels:
