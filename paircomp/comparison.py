@@ -196,8 +196,11 @@ def _faults(a: ScoreTable, b: ScoreTable) -> list[str]:
     if a.prompts != b.prompts:
         faults.append(f"prompts per pair differ: {a.prompts} and {b.prompts}; next: run both on one suite")
     _, rows_a, rows_b = np.intersect1d(a.pairs, b.pairs, assume_unique=True, return_indices=True)
-    for row_a, row_b in zip(rows_a, rows_b, strict=True):
-        if a.subtasks[row_a] != b.subtasks[row_b]:
-            got = f"{a.subtasks[row_a]!r} and {b.subtasks[row_b]!r}"
-            faults.append(f"pair {a.pairs[row_a]} has subtasks {got}; next: run both on one suite")
+    moved = [(i, j) for i, j in zip(rows_a, rows_b, strict=True) if a.subtasks[i] != b.subtasks[j]]
+    if moved:
+        i, j = moved[0]
+        faults.append(
+            f"pair {a.pairs[i]} has subtasks {a.subtasks[i]!r} and {b.subtasks[j]!r} ({len(moved)} such pairs); "
+            "next: run both on one suite"
+        )
     return faults

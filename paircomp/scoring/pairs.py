@@ -54,7 +54,7 @@ class ScoreTable:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairs", _frozen(self.pairs, np.int64))
-        object.__setattr__(self, "subtasks", tuple(self.subtasks))
+        object.__setattr__(self, "subtasks", tuple(map(str, self.subtasks)))
         object.__setattr__(self, "scores", _frozen(self.scores, np.float64))
         if self.log_odds is not None:
             object.__setattr__(self, "log_odds", _frozen(self.log_odds, np.float64))
@@ -184,7 +184,7 @@ def pair_values(table: ScoreTable, reading: Reading = "exclude") -> PairValues:
             quantity. `zero` keeps every pair and counts an unscored image as 0.
     """
     order = np.argsort(table.pairs, kind="stable")
-    own = table.own[order].reshape(len(order), -1)  # [P, T*K]
+    own = table.own[order].reshape(len(order), table.prompts * table.samples)  # [P, T*K]
     complete = ~np.isnan(own).any(axis=1)
     kept = np.flatnonzero(complete) if reading == "exclude" else np.arange(len(order))
     own = np.nan_to_num(own[kept], nan=0.0)

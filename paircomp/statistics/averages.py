@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paircomp.statistics.bootstrap import StratifiedBootstrap, stratified_bootstrap
-from paircomp.statistics.intervals import Interval, effective_trials, score_interval, t_quantile
+from paircomp.statistics.intervals import Interval, effective_trials, least_error, score_interval, t_quantile
 
 __all__ = ["AverageIntervals", "average_interval"]
 
@@ -70,10 +70,10 @@ def average_interval(
     """
     span = upper - lower
     mean = min(1.0, max(0.0, (float(redrawn.mean[measure]) - lower) / span))
-    squared_error = (float(redrawn.error[measure]) / span) ** 2
+    error = float(redrawn.error[measure]) / span
     studentised = redrawn.studentised(measure, level=level)
-    if studentised is not None and squared_error * redrawn.trials**2 > mean * (1 - mean):
+    if studentised is not None and error > least_error(redrawn.trials):
         return Interval(max(lower, studentised.low), min(upper, studentised.high))
-    trials = effective_trials(mean, squared_error, redrawn.trials)
+    trials = effective_trials(mean, error, redrawn.trials)
     score = score_interval(mean, trials, t_quantile(0.5 + level / 2, float(redrawn.degrees[measure])))
     return Interval(lower + span * score.low, lower + span * score.high)

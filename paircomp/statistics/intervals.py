@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Interval",
     "effective_trials",
+    "least_error",
     "mean_interval",
     "normal_quantile",
     "score_interval",
@@ -64,17 +65,22 @@ def wilson(passes: int, count: int, *, level: float = 0.95) -> Interval | None:
     return score_interval(passes / count, count, normal_quantile(0.5 + level / 2))
 
 
-def effective_trials(mean: float, squared_error: float, count: float) -> float:
-    """How many yes-or-no trials would give a mean of this squared standard error: ``m (1 - m) / SE^2``.
+def least_error(count: float) -> float:
+    """The least standard error believed of a mean of `count` values in [0, 1]: 1/(2 count).
 
-    Two limits, for scores whose spread says too little. All zero or all one: `count` trials, as for passes, so that n
-    perfect pairs give about [1 - 3.8/n, 1] and not [1, 1]. Hardly any spread elsewhere: at most `count` squared, which
-    leaves room for one pair in n of a kind that the sample happens to lack.
+    Scores that hardly differ say little about the pairs a sample happens to lack; this leaves room for one pair in
+    `count` that lies half the scale away.
     """
-    bernoulli = mean * (1 - mean)
-    if bernoulli <= 0:
-        return count
-    return bernoulli / max(squared_error, bernoulli / count**2)
+    return 0.5 / count
+
+
+def effective_trials(mean: float, error: float, count: float) -> float:
+    """How many yes-or-no trials would give a mean of this standard error: ``m (1 - m) / SE^2``.
+
+    At least `count`: a value in [0, 1] is never worth less than a yes or no. So n perfect pairs give about
+    [1 - 3.8/n, 1], as n passes do, and not [1, 1].
+    """
+    return max(count, mean * (1 - mean) / max(error, least_error(count)) ** 2)
 
 
 def mean_interval(
@@ -96,6 +102,6 @@ def mean_interval(
         return None
     unit = (values - lower) / (upper - lower)
     mean = min(1.0, max(0.0, float(unit.mean())))
-    trials = effective_trials(mean, float(unit.var(ddof=1)) / count, count)
+    trials = effective_trials(mean, float(unit.std(ddof=1)) / math.sqrt(count), count)
     low, high = score_interval(mean, trials, t_quantile(0.5 + level / 2, count - 1))
     return Interval(lower + (upper - lower) * low, lower + (upper - lower) * high)
