@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from paircomp.report.schema import ContrastScores, Interval, Report, Summary
 from paircomp.report.wording import CONTRASTS, METRICS, subtask_title
-from paircomp.runtime.files import write_atomically
+from paircomp.runtime.files import write_json
 from paircomp.types import ImageKey
 
 __all__ = ["SCHEMA_VERSION", "ScoredImage", "samples", "to_every_eval_ever", "write_every_eval_ever"]
@@ -34,7 +35,10 @@ _MEANINGS: Final = {
     "image": "How often a prompt scores higher with its own image than with the other image of its pair",
     "group": "How often both of the above hold for a pair",
 }
-_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9](?:[\w.-]*\w)?", re.ASCII)
+
+# Names under which judges keep their question in their identity.
+_QUESTIONS: Final = ("template", "question", "prompt_template")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,26 +134,36 @@ def write_every_eval_ever(
     developer, model = record["model_info"]["id"].split("/", 1)
     place = f"data/{_slug(report['suite']['name'])}/{developer}/{model}"
     rows = samples(report, images, record=record, include_prompts=include_prompts)
-    lines = [_json(row) + b"\n" for row in rows]
-    written = [folder / place / f"{name}.json"]
-    if lines:
-        companion = b"".join(lines)
+    companion = folder / place / f"{name}_samples.jsonl"
+    count, digest = _write_lines(companion, (_json(row) + b"\n" for row in rows))
+    if count:
         record["detailed_evaluation_results"] = {
             "format": "jsonl",
-            "file_path": f"{place}/{name}_samples.jsonl",
+            "file_path": f"{place}/{companion.name}",
             "hash_algorithm": "sha256",
-            "checksum": hashlib.sha256(companion).hexdigest(),
-            "total_rows": len(lines),
+            "checksum": digest,
+            "total_rows": count,
         }
-        written.append(folder / place / f"{name}_samples.jsonl")
-        _write(written[1], companion)
-    _write(written[0], json.dumps(record, ensure_ascii=False, indent=2, allow_nan=False).encode() + b"\n")
-    return written
+    aggregate = folder / place / f"{name}.json"
+    write_json(aggregate, record)
+    return [aggregate, companion] if count else [aggregate]
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write_lines(path: Path, lines: Iterator[bytes]) -> tuple[int, str]:
+    """Write `lines` one by one, whole or not at all; their number and SHA-256. Without lines there is no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content)
+    temporary = path.with_name(f".{path.name}.tmp")
+    count, digest = 0, hashlib.sha256()
+    try:
+        with temporary.open("wb") as file:
+            for count, line in enumerate(lines, start=1):  # noqa: B007 - the last count is the result
+                file.write(line)
+                digest.update(line)
+        if count:
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count, digest.hexdigest()
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
@@ -157,8 +171,12 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 
 def _model_id(report: Report, organization: str) -> str:
-    checkpoint = report["generator"]["checkpoint"] or ""
-    if _HUB_ID.fullmatch(checkpoint):
+    """The Hub id of the checkpoint, or one made of `organization` and the model's name.
+
+    A folder may look like a Hub id; only a checkpoint with a revision is taken for one.
+    """
+    checkpoint, revision = report["generator"]["checkpoint"], report["generator"]["revision"]
+    if checkpoint and revision and _HUB_ID.fullmatch(checkpoint):
         return checkpoint
     return f"{_slug(organization)}/{_slug(report['generator']['model'])}"
 
@@ -175,7 +193,7 @@ def _model_info(name: str, identifier: str, details: Mapping[str, Any]) -> dict[
 
 def _model_details(report: Report) -> dict[str, Any]:
     generator = report["generator"]
-    known = {name: generator[name] for name in ("adapter", "checkpoint", "revision", "trained_with_judge")}  # type: ignore[literal-required]
+    known = {name: generator[name] for name in ("adapter", "checkpoint", "revision", "trained_with_judge")}
     return {name: value for name, value in known.items() if value is not None}
 
 
@@ -229,7 +247,7 @@ def _result(
             "score_type": "continuous",
             "min_score": 0.0,
             "max_score": 1.0,
-            "llm_scoring": _judging(report),
+            **_judging(report),
         },
         "score_details": {
             "score": value,
@@ -254,10 +272,13 @@ def _source_data(report: Report) -> dict[str, Any]:
 
 
 def _judging(report: Report) -> dict[str, Any]:
+    """The judge: as a scoring model where it asks a question, in plain details where it measures pixels."""
     judge = report["judge"]
-    question = judge["identity"].get("template") or judge["identity"].get("question") or "see additional_details"
-    info = _model_info(judge["name"], f"paircomp-judge/{_slug(judge['name'])}", judge["identity"])
-    return {"judges": [{"model_info": info}], "input_prompt": str(question)}
+    question = next((judge["identity"][name] for name in _QUESTIONS if judge["identity"].get(name)), None)
+    if question is None:
+        return {"additional_details": _strings({"judge": judge["name"], **judge["identity"]})}
+    model = _model_info(judge["name"], f"paircomp-judge/{_slug(judge['name'])}", judge["identity"])
+    return {"llm_scoring": {"judges": [{"model_info": model}], "input_prompt": str(question)}}
 
 
 def _score_details(report: Report) -> dict[str, str]:

@@ -100,10 +100,10 @@ def _interval_note(report: Report, bounds: Interval | None) -> list[str]:
 
 def model_card_section(report: Report) -> str:
     """A Markdown section for a model card: notices, the score table, and what must be known to repeat it."""
-    suite = report["suite"]
+    suite, version = report["suite"], escape(report["paircomp_version"])
     said = (
-        f"{suite['selected_pairs']:,} of {suite['pairs']:,} pairs of `{_code(suite['name'])}`, K = {suite['samples']} images "
-        f"per prompt, judged by `{_code(report['judge']['name'])}` with PairComp {escape(report['paircomp_version'])} "
+        f"{suite['selected_pairs']:,} of {suite['pairs']:,} pairs of `{_code(suite['name'])}`, K = {suite['samples']} "
+        f"images per prompt, judged by `{_code(report['judge']['name'])}` with PairComp {version} "
         f"(suite digest `{_code(suite['digest'][:16])}`)."
     )
     notices = [f"**{escape(notice)}**\n" for notice in report["notices"]]

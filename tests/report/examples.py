@@ -247,7 +247,7 @@ def zero_pairs() -> dict[str, Any]:
     report["coverage"] |= {"images": report["coverage"]["images"] + 200, "unscored": 200}
     report["coverage"]["fraction"] = report["coverage"]["scored"] / report["coverage"]["images"]
     report["coverage"]["reasons"] = [{"reason": "judge: out of memory", "count": 200, "first": "500_0_0.png"}]
-    report["notices"] = ["COVERAGE 88.4% (below 98%): 200 of 1724 images unscored"]
+    report["notices"] = ["COVERAGE 90.0% (below 98%): 200 of 2004 images unscored"]
     return report
 
 
