@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from paircomp.comparison import Comparison
+    from paircomp.report.schema import Report
 
 __all__ = ["EvaluatedRun", "Evaluation", "default_run_path", "evaluate", "load_run", "resolve_model"]
 
@@ -243,7 +244,7 @@ class EvaluatedRun:
         """Positions of the pairs this result speaks of."""
         return self.selection.pairs(self.suite) if self.selection else self.run.selected_pairs(self.suite)
 
-    def report(self, judge: str | None = None, *, unscored: Reading = "exclude") -> dict[str, Any]:
+    def report(self, judge: str | None = None, *, unscored: Reading = "exclude") -> Report:
         """The report as JSON values (schema ``paircomp-report/1``)."""
         return build_report(self.run, self.suite, self.judge_name(judge), self.pairs(), reading=unscored)
 
@@ -273,9 +274,15 @@ class EvaluatedRun:
         return f"<EvaluatedRun {identity['model']} on {identity['suite']['name']}: {self.run.path}>"
 
     def _repr_html_(self) -> str:
-        from paircomp.report.markdown import html_table
+        from html import escape
 
-        return html_table(self.report())
+        from paircomp.report.tables import subtask_table
+
+        report = self.report()
+        notices = "".join(f"<p><b>{escape(notice)}</b></p>" for notice in report["notices"])
+        columns = ["subtask", "kind", "pairs", "s_a", "s_g", "gap", "full_pass"]
+        table = subtask_table(report)[columns].to_html(index=False, float_format="{:.3f}".format, na_rep="")
+        return f"<p>{escape(repr(self))}</p>{notices}{table}"
 
 
 def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -> Comparison:

@@ -2,12 +2,13 @@
 
 Built-ins and third parties enter by the same doors: entry-point groups (`paircomp.models`, `paircomp.generators`,
 `paircomp.judges`, `paircomp.suites`, `paircomp.commands`) or a Python file given with ``--plugin``. Nothing is imported
-before it is asked for. A plugin that cannot be loaded is a warning with its name, never a crash; two plugins that claim one
-name are refused when that name is asked for.
+before it is asked for. A plugin that cannot be loaded is a warning with its name, never a crash; two plugins that
+claim one name are refused when that name is asked for.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,8 +56,8 @@ class Registry:
     """Everything that can be asked for by name.
 
     Args:
-        plugin_files: Python files that may define ``MODELS`` (a sequence of `ModelSpec`), ``GENERATORS``, ``JUDGES`` and
-            ``SUITES`` (mappings of name to factory).
+        plugin_files: Python files that may define ``MODELS`` (a sequence of `ModelSpec`), ``GENERATORS``, ``JUDGES``
+            and ``SUITES`` (mappings of name to factory).
 
     Attributes:
         broken: plugins that could not be loaded so far; commands print them as warnings.
@@ -141,7 +142,7 @@ class Registry:
             yield _Door(point.name, _origin(point), point.load)
         for path, module in self._files:
             for name, factory in _mapping(module, f"{kind}s".upper(), path).items():
-                yield _Door(name, str(path), lambda factory=factory: factory)
+                yield _Door(name, str(path), functools.partial(_itself, factory))
 
     def _load(self, kind: Kind, name: str) -> Any:
         doors = [door for door in self._doors(kind) if door.name == name]
@@ -174,6 +175,10 @@ class Registry:
             yield from ((origin, spec) for spec in specs)
         for path, module in self._files:
             yield from ((str(path), spec) for spec in _specs(module, str(path)))
+
+
+def _itself(factory: Any) -> Any:
+    return factory
 
 
 def _open(door: _Door, kind: str) -> Any:

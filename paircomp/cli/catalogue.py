@@ -80,7 +80,7 @@ def judges_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
     from paircomp.runtime.capabilities import missing_packages, summary_of
 
     registry = registry_of(plugins)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": name, "description": summary_of(factory), "missing": list(missing_packages(factory))}
         for name, factory in registry.load_all("judge")
     ]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["compare_command"]
 
 
-class Margin(click.ParamType):
+class Margin(click.ParamType[float]):
     """A difference of scores: 0.01 is one point of a hundred."""
 
     name = "X"

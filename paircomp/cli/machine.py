@@ -64,8 +64,9 @@ def _examine(plugins: tuple[Path, ...]) -> dict[str, Any]:
     from paircomp.runtime.machine import package_versions, this_machine
 
     registry = registry_of(plugins)
-    for kind in ("model", "generator", "judge"):
-        list(registry.load_all(kind)) if kind != "model" else registry.models()  # type: ignore[arg-type]
+    registry.models()
+    for factories in (registry.load_all("generator"), registry.load_all("judge")):
+        list(factories)  # those that cannot be loaded join registry.broken
     return {
         "machine": this_machine().to_json(),
         "free_disk": shutil.disk_usage(Path.cwd()).free,

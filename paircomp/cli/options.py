@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +27,7 @@ def _complete(kind: Any) -> Callable[[click.Context, click.Parameter, str], list
     return names
 
 
-class BatchSize(click.ParamType):
+class BatchSize(click.ParamType[int | None]):
     """A positive number, or ``auto``."""
 
     name = "auto|N"
@@ -92,12 +93,13 @@ def registry_of(plugins: tuple[Path, ...]) -> Registry:
     from paircomp.plugins import Registry
 
     registry = Registry(plugins)
-    click.get_current_context().call_on_close(lambda: [_warn(str(broken)) for broken in registry.broken])
+    click.get_current_context().call_on_close(functools.partial(_warn_of_broken, registry))
     return registry
 
 
-def _warn(message: str) -> None:
-    click.echo(f"Warning: {message}", err=True)
+def _warn_of_broken(registry: Registry) -> None:
+    for broken in registry.broken:
+        click.echo(f"Warning: {broken}", err=True)
 
 
 def evaluation_of(given: dict[str, Any]) -> Evaluation:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,7 @@ DEFAULT_FORMATS = ("json", "md", "csv", "html")
 FORMATS = (*DEFAULT_FORMATS, "eee", "hub", "official")
 
 
-class Formats(click.ParamType):
+class Formats(click.ParamType[tuple[str, ...]]):
     """Names of formats, separated by commas."""
 
     name = "LIST"
@@ -50,6 +50,7 @@ class Formats(click.ParamType):
 @click.option("--include-prompts", is_flag=True,
               help="Put the prompts themselves into exports of a suite that may not be republished.")  # fmt: skip
 @click.option("--organization", default="unknown", metavar="NAME", help="Who ran it, for Every Eval Ever records.")
+@click.option("--hub-dataset", metavar="OWNER/NAME", help="The benchmark's data set, for the Hub's .eval_results.")
 @click.option("--official-scores", type=click.Path(path_type=Path), metavar="FILE",
               help="Summarise a score.json of the published evaluator; needs --suite.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
@@ -75,9 +76,9 @@ def report_command(run: Path | None, **given: Any) -> None:
         raise click.UsageError("--suite goes with --official-scores; a RUN has its own.")
     evaluated = _narrowed(load_run(run), given["limit"], given["subtasks"])
     judge = evaluated.judge_name(given["judge"])
-    report = cast("Report", evaluated.report(judge, unscored=given["unscored"]))
+    report = evaluated.report(judge, unscored=given["unscored"])
     files = write_reports(evaluated, report, judge, formats=given["formats"], organization=given["organization"],
-                          include_prompts=given["include_prompts"])  # fmt: skip
+                          hub_dataset=given["hub_dataset"], include_prompts=given["include_prompts"])  # fmt: skip
     show_report(report, files, as_json=given["as_json"])
 
 
@@ -101,7 +102,7 @@ def _official_report(given: dict[str, Any]) -> Report:
     suite = load_suite(registry_of(given["plugins"]), given["suite"])
     path: Path = given["official_scores"]
     table = read_official_scores(path, suite.pairs)
-    return cast("Report", build_official_report(table, suite, source=path.name, reading=given["unscored"]))
+    return build_official_report(table, suite, source=path.name, reading=given["unscored"])
 
 
 def show_report(report: Report, files: Iterable[Path], *, as_json: bool) -> None:
@@ -129,6 +130,7 @@ def write_reports(
     *,
     formats: Iterable[str] = DEFAULT_FORMATS,
     organization: str = "unknown",
+    hub_dataset: str | None = None,
     include_prompts: bool = False,
 ) -> list[Path]:
     """Write the report in each format into the run folder.
@@ -139,29 +141,34 @@ def write_reports(
         judge: whose scores.
         formats: of :data:`FORMATS`.
         organization: for Every Eval Ever.
+        hub_dataset: the benchmark's data set on the Hub.
         include_prompts: put prompts that may not be republished into exports all the same.
 
     Returns:
         the files, in the order of `formats`.
     """
+    from paircomp.cli.exports import export_every_eval_ever, export_hub, export_official_scores
     from paircomp.runtime.files import disk_faults, write_atomically
 
-    writers: dict[str, Callable[[], dict[str, bytes]]] = {
+    contents: dict[str, Callable[[], dict[str, bytes]]] = {
         "json": lambda: {"report.json": _json(report)},
         "md": lambda: {"report.md": _markdown(report)},
         "csv": lambda: _tables(evaluated, report, judge),
         "html": lambda: {"report.html": _page(report)},
-        "eee": lambda: _every_eval_ever(evaluated, report, judge, organization, include_prompts=include_prompts),
-        "hub": lambda: _hub(report),
-        "official": lambda: _official(evaluated, judge),
+        "hub": lambda: export_hub(evaluated, report, dataset=hub_dataset),
+        "official": lambda: export_official_scores(evaluated, judge),
     }
-    files = []
+    files: list[Path] = []
     folder = evaluated.run.path
     for name in formats:
-        for filename, content in writers[name]().items():
-            with disk_faults(folder):
+        with disk_faults(folder):
+            if name == "eee":
+                files += export_every_eval_ever(evaluated, report, judge, organization=organization,
+                                                include_prompts=include_prompts)  # fmt: skip
+                continue
+            for filename, content in contents[name]().items():
                 write_atomically(folder / filename, content)
-            files.append(folder / filename)
+                files.append(folder / filename)
     return files
 
 
@@ -186,11 +193,3 @@ def _tables(evaluated: EvaluatedRun, report: Report, judge: str) -> dict[str, by
 
     pairs = evaluated.pair_frame(judge).to_csv(index=False)
     return {"report.csv": to_csv(report).encode(), "pairs.csv": pairs.encode()}
-
-
-def _official(evaluated: EvaluatedRun, judge: str) -> dict[str, bytes]:
-    from paircomp.run_store.score_table import read_judged
-    from paircomp.scoring import official_scores_json
-
-    table = read_judged(evaluated.run, evaluated.suite, judge, evaluated.pairs()).table
-    return {"score.json": official_scores_json(table).encode()}

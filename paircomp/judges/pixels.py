@@ -11,6 +11,7 @@ from typing import Any
 
 from paircomp.errors import ConfigError
 from paircomp.judges.pixels_rules import RULES, factors
+from paircomp.runtime.capabilities import declares
 from paircomp.shapes.grammar import OutsideGrammarError, parse_prompt
 from paircomp.shapes.layout import BOARD_HEIGHT, BOARD_WIDTH, SIDE, THING
 from paircomp.shapes.perception import SeenSign, SeenThing, Sight, look, to_pixels
@@ -22,6 +23,7 @@ __all__ = ["SCORE_CEILING", "SCORE_FLOOR", "PixelsJudge", "pixels"]
 SCORE_FLOOR, SCORE_CEILING = 0.001, 0.999
 
 
+@declares(cross_by_default=True)
 def pixels(*, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None) -> PixelsJudge:
     """Judge of the embedded shapes world: measures the pixels, needs no weights.
 
@@ -43,7 +45,6 @@ class PixelsJudge:
     """Scores pictures against prompts of the shapes grammar; see :func:`pixels` and docs/shapes.md."""
 
     identity: Mapping[str, Any] = {"rules": RULES, "floor": SCORE_FLOOR, "ceiling": SCORE_CEILING}
-    cross_by_default = True
 
     def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
         """One judgement per question; each picture is looked at once."""

@@ -82,18 +82,22 @@ def _scores(content: bytes, path: Path) -> dict[ImageKey, float]:
     return scores
 
 
+def _position(place: Any) -> int | None:
+    return place if isinstance(place, int) and not isinstance(place, bool) and place >= 0 else None
+
+
 def _take(row: Any, scores: dict[ImageKey, float]) -> str | None:
     if not isinstance(row, Mapping):
         return f"expected an object, got {type(row).__name__}"
-    places = [row.get(name) for name in ("pair_idx", "prompt_idx", "image_idx")]
-    if not all(isinstance(place, int) and place >= 0 for place in places):
-        return f"expected pair_idx, prompt_idx and image_idx from 0, got {places}"
+    pair, prompt, image = (_position(row.get(name)) for name in ("pair_idx", "prompt_idx", "image_idx"))
+    if pair is None or prompt is None or image is None:
+        return f"expected pair_idx, prompt_idx and image_idx from 0, got {dict(row)}"
     score = row.get("score")
     if score is None or score != score:  # noqa: PLR0124 - NaN: the published evaluator found neither yes nor no
         return None
     if not isinstance(score, (int, float)) or not 0 <= score <= 1:
         return f"expected a score in [0, 1], got {score!r}"
-    key = ImageKey(*places)
+    key = ImageKey(pair, prompt, image)
     if key in scores:
         return f"{key.filename} is scored twice"
     scores[key] = float(score)

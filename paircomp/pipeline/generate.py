@@ -72,11 +72,16 @@ def generate_images(
         count.dropped = records.dropped + lost
         started = time.monotonic()
         heard.start(count, what="images")
+        requests = missing_images(suite, index, pairs, run_seed=int(run.identity["run_seed"]))
         try:
             if count.cached < count.total:
                 with contextlib.closing(open_generator()) as generator, records.writer() as writer:
                     run.settle_generator(identity_of(generator), seeded=getattr(generator, "supports_seeds", True))
-                    _draw(run, suite, generator, index, pairs, writer, count, heard, who=who, batch_size=batch_size)
+                    for outcome in _runner(generator, who, batch_size).run(requests):
+                        drawn = _store(run, writer, outcome, who=who)
+                        count.new += 1
+                        count.unscored += not drawn
+                        heard.advance(count)
         finally:
             count.seconds = time.monotonic() - started
             heard.finish(count)
@@ -90,13 +95,10 @@ def _count(suite: Suite, index: ImageIndex, pairs: tuple[int, ...]) -> StepCount
     return StepCount("generate", total=total, cached=int(settled.sum()))
 
 
-def _draw(
-    run: Run, suite: Suite, generator: ImageGenerator, index: ImageIndex, pairs: tuple[int, ...], writer: PartWriter,
-    count: StepCount, progress: Progress, *, who: str, batch_size: int | None,
-) -> None:  # fmt: skip
+def _runner(generator: ImageGenerator, who: str, batch_size: int | None) -> BatchRunner[GenerationRequest, Generated]:
     limit = getattr(generator, "max_batch_size", None)
     size = batch_size or DEFAULT_BATCH
-    runner = BatchRunner(
+    return BatchRunner(
         generator.generate,
         expected=lambda request: (request.key,),
         answered=_key_of,
@@ -104,12 +106,6 @@ def _draw(
         failure=GenerationError,
         batch_size=min(size, limit) if limit else size,
     )
-    seed = int(run.identity["run_seed"])
-    for outcome in runner.run(missing_images(suite, index, pairs, run_seed=seed)):
-        drawn = _store(run, writer, outcome, seed_of=lambda key: image_seed(seed, suite.name, key), who=who)
-        count.new += 1
-        count.unscored += not drawn
-        progress.advance(count)
 
 
 def _key_of(answer: Any) -> tuple[int, ...]:
@@ -118,15 +114,13 @@ def _key_of(answer: Any) -> tuple[int, ...]:
     return answer.key
 
 
-def _store(
-    run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[GenerationRequest], *, seed_of: Any, who: str
-) -> bool:
+def _store(run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[GenerationRequest], *, who: str) -> bool:
     """Write one image and its record; False where there is no image."""
     if isinstance(outcome, Failed):
         writer.write({**_place(outcome.request.key), "unscored": outcome.reason, "retry": True})
         return False
     answer = outcome.answer
-    record: dict[str, Any] = {**_place(answer.key), "seed": seed_of(answer.key), "batch": outcome.batch}
+    record: dict[str, Any] = {**_place(answer.key), "seed": _seed(run, answer.key), "batch": outcome.batch}
     record |= {name: value for name, value in (("seconds", answer.seconds), ("prompt_sent", answer.prompt_sent))
                if value is not None}  # fmt: skip
     if answer.metadata:
@@ -146,6 +140,10 @@ def _store(
         write_atomically(path, content, sync=False)  # the record writer syncs it within a second
     writer.write({**record, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}, file=path)
     return True
+
+
+def _seed(run: Run, key: ImageKey) -> int:
+    return image_seed(int(run.identity["run_seed"]), str(run.identity["suite"]["name"]), key)
 
 
 def _place(key: ImageKey) -> dict[str, int]:

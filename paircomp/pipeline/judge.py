@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from paircomp.errors import JudgeError, MissingImagesError
 from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.protocols import Judge
-from paircomp.run_store import ImageIndex, ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
+from paircomp.run_store import ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
 from paircomp.runtime.batches import Answered, BatchRunner, Failed
 from paircomp.runtime.capabilities import identity_of
 from paircomp.runtime.images import UnreadableImageError, read_rgb
@@ -102,9 +102,9 @@ class _Work:
             raise MissingImagesError(self._images, f"there is no image to judge{said}; next: paircomp generate")
         prompts = drawn.shape[1]
         counts = np.fromiter((len(pair.prompts) for pair in self._suite.pairs), int, len(drawn))
-        there = np.arange(prompts) < counts[:, None]
+        there = np.arange(prompts) < counts[:, None]  # [P, judged prompt]
         about = np.ones((prompts, prompts), bool) if cross else np.eye(prompts, dtype=bool)
-        asked: NDArray[np.bool_] = drawn[..., None] & about[None, :, None, :] & there[:, None, None, :]
+        asked: NDArray[np.bool_] = np.einsum("ptk,tj,pj->ptkj", drawn, about, there)
         return asked
 
     def _requests(self, writer: PartWriter, progress: Progress) -> Iterator[JudgeRequest]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from paircomp import __version__
+from paircomp.report.schema import Report
 from paircomp.run_store import Run
 from paircomp.run_store.score_table import Judged, read_judged
 from paircomp.scoring import Reading, ScoreTable, pair_values
@@ -27,9 +28,7 @@ _WORST = 10
 _REASONS_SHOWN = 20
 
 
-def build_report(
-    run: Run, suite: Suite, judge: str, pairs: Sequence[int], *, reading: Reading = "exclude"
-) -> dict[str, Any]:
+def build_report(run: Run, suite: Suite, judge: str, pairs: Sequence[int], *, reading: Reading = "exclude") -> Report:
     """The report of one judge's scores (schema ``paircomp-report/1``, `docs/report.md`).
 
     Args:
@@ -44,7 +43,7 @@ def build_report(
     """
     judged = read_judged(run, suite, judge, pairs)
     identity = run.identity
-    generator = {
+    generator: dict[str, Any] = {
         **{name: identity[name] for name in ("model", "adapter", "checkpoint", "revision", "recipe")},
         "seed": identity["run_seed"],
         "supports_seeds": bool(run.generator.get("seeded", True)),
@@ -60,9 +59,7 @@ def build_report(
     )
 
 
-def build_official_report(
-    table: ScoreTable, suite: Suite, *, source: str, reading: Reading = "exclude"
-) -> dict[str, Any]:
+def build_official_report(table: ScoreTable, suite: Suite, *, source: str, reading: Reading = "exclude") -> Report:
     """The report of a score file made by the published evaluator, which holds scores and nothing else.
 
     Args:
@@ -71,8 +68,8 @@ def build_official_report(
         source: the file's name.
         reading: which reading of unscored images the headline shows.
     """
-    generator = {"model": source, "adapter": None, "checkpoint": None, "revision": None, "recipe": {}, "seed": None,
-                 "supports_seeds": False, "trained_with_judge": None}  # fmt: skip
+    unknown = dict.fromkeys(("adapter", "checkpoint", "revision", "seed", "trained_with_judge"))
+    generator: dict[str, Any] = {"model": source, "recipe": {}, "supports_seeds": False, **unknown}
     judge = {"name": "official-scores", "identity": {"file": source}}
     missing = ((ImageKey(*key), "no score in the file") for key in _unscored(table))
     return _assemble(table, suite, generator, judge, reading, missing)
@@ -81,10 +78,10 @@ def build_official_report(
 def _assemble(
     table: ScoreTable, suite: Suite, generator: Mapping[str, Any], judge: Mapping[str, Any], reading: Reading,
     reasons: Iterator[tuple[ImageKey, str]],
-) -> dict[str, Any]:  # fmt: skip
+) -> Report:  # fmt: skip
     coverage = _coverage(table, suite, reasons)
     statistics = summarize(table).to_json(reading)
-    return {
+    report = {
         "schema": REPORT_SCHEMA,
         "paircomp_version": __version__,
         "notices": _notices(table, suite, coverage, generator, judge),
@@ -99,6 +96,7 @@ def _assemble(
         "coverage": coverage,
         "worst_pairs": list(_worst_pairs(table, suite)),
     }  # fmt: skip
+    return cast("Report", report)  # tests hold it against the schema
 
 
 def _unscored(table: ScoreTable) -> Iterator[tuple[int, int, int]]:

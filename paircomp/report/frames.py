@@ -45,7 +45,7 @@ def image_frame(run: Run, suite: Suite, judge: str, pairs: Sequence[int]) -> pd.
 
 
 def pair_frame(run: Run, suite: Suite, judge: str, pairs: Sequence[int]) -> pd.DataFrame:
-    """One row per pair: ``a``, ``g``, ``gap``, ``passed`` (missing where a score is missing), prompts, scored images."""
+    """One row per pair: ``a``, ``g``, ``gap``, ``passed`` (missing where a score is), prompts, images scored."""
     import numpy as np
     import pandas as pd
 

@@ -1,7 +1,8 @@
 """A run is one folder: identity first, then append-only records that any later step reads.
 
-``run.json`` (identity, invocations), ``suite.jsonl`` (the pairs), ``images/`` (PNG files), ``generate/part-*.jsonl`` (image
-records), ``judges/<judge>/judge.json`` and ``judges/<judge>/part-*.jsonl`` (judgements), ``report.*``, ``locks/``.
+``run.json`` (identity, invocations), ``suite.jsonl`` (the pairs), ``images/`` (PNG files), ``generate/part-*.jsonl``
+(image records), ``judges/<judge>/judge.json`` and ``judges/<judge>/part-*.jsonl`` (judgements), ``report.*``,
+``locks/``.
 """
 
 from paircomp.run_store.image_index import ImageIndex, ImageState

@@ -70,4 +70,5 @@ class JudgementTable:
 
     def settled(self) -> NDArray[np.bool_]:
         """``[P, T, K, T]``: whether nothing is left to ask."""
-        return (self.state == SCORED) | (self.state == UNSCORED)
+        settled: NDArray[np.bool_] = (self.state == SCORED) | (self.state == UNSCORED)
+        return settled

@@ -31,7 +31,7 @@ GENERATOR_SCHEMA = "paircomp-generator/1"
 JUDGE_SCHEMA = "paircomp-judge/1"
 JUDGEMENTS_SCHEMA = "paircomp-judgements/1"
 
-_OURS = re.compile(r"run\.json|suite\.jsonl|images|generate|judges|locks|report\..*|pairs\.csv|\..*")
+_OURS = re.compile(r"run\.json|suite\.jsonl|images|generate|judges|locks|\..*")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Run:
         cls, path: Path, suite: Suite, identity: dict[str, Any], images: Path | None, trained_with_judge: str | None
     ) -> Run:
         write_atomically(path / "suite.jsonl", b"".join(_pair_line(pair) for pair in suite.pairs))
-        manifest = {
+        manifest: dict[str, Any] = {
             "schema": RUN_SCHEMA,
             "identity": identity,
             "suite": {"pairs": len(suite.pairs), "subtasks": list(suite.subtasks), "source": suite.source,

@@ -10,14 +10,46 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from paircomp.errors import ConfigError
 
-__all__ = ["check_options", "effective_options", "identity_of", "missing_packages", "parse_options", "summary_of"]
+__all__ = [
+    "check_options",
+    "declares",
+    "effective_options",
+    "identity_of",
+    "missing_packages",
+    "parse_options",
+    "summary_of",
+]
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 _CALLER_ARGUMENTS = frozenset({"checkpoint", "device", "dtype"})
 _SECRET = re.compile(r"(api[_-]?key|token|secret|passw(or)?d|credential)", re.IGNORECASE)
+
+
+def declares(*, requires: tuple[str, ...] = (), cross_by_default: bool = False) -> Callable[[Factory], Factory]:
+    """Mark a factory with what can be known of it without calling it.
+
+    Args:
+        requires: import names of packages it needs.
+        cross_by_default: whether its judge should also be asked about the pair's other prompt.
+
+    Example:
+        >>> @declares(requires=("torch",))
+        ... def factory(): ...
+        >>> factory.requires
+        ('torch',)
+    """
+
+    def mark(factory: Factory) -> Factory:
+        factory.requires = requires  # type: ignore[attr-defined]
+        factory.cross_by_default = cross_by_default  # type: ignore[attr-defined]
+        return factory
+
+    return mark
 
 
 def identity_of(part: object) -> dict[str, Any]:
