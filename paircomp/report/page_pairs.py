@@ -49,14 +49,18 @@ def worst_pairs(report: Report) -> Markup | None:
         return None
     heads = ["Pair", "Subtask", "Prompts", element("i", "g"), element("i", "a")]
     lines = map(_worst_line, report["worst_pairs"])
+    public = any(pair["prompts"] for pair in report["worst_pairs"])
+    said = "the words that differ are marked." if public else "this suite's prompts are not public, their hashes are."
     table = framed_table(heads, lines, label="Pairs of lowest geometric mean", numbers=slice(3, None))
-    return section("Worst pairs", table, lead="The pairs of lowest geometric mean g; the words that differ are marked.")
+    return section("Worst pairs", table, lead=f"The pairs of lowest geometric mean g; {said}")
 
 
 def _worst_line(pair: WorstPair) -> Markup:
+    number, label = str(pair["pair"]), pair["pair_id"]
+    named = element("span", label, class_="muted interval") if label != number else None
     return element(
         "tr",
-        element("th", str(pair["pair"]), element("span", pair["pair_id"], class_="muted interval"), scope="row"),
+        element("th", number, named, scope="row"),
         element("td", subtask_title(pair["subtask"])),
         element("td", _prompts(pair), class_="prompts"),
         element("td", element("b", percent(pair["g"])), class_="number"),

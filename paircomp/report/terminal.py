@@ -121,8 +121,7 @@ def _contrast_value(row: Row, name: Contrast) -> str:
 
 
 def _foot(report: Report) -> Iterator[Text]:
-    yield Text("Scores in percent (report.json holds them in [0, 1]).", style="dim")
-    yield Text(interval_caption(report), style="dim")
+    yield Text(f"Scores in percent (report.json holds them in [0, 1]). {interval_caption(report)}", style="dim")
     contrast = report.get("contrast")
     if contrast:
         chance = ", ".join(f"{name} {percent(contrast['chance'][name])}" for name in CONTRASTS)

@@ -167,10 +167,14 @@ def contrast_rows(report: Report) -> list[Row]:
 
 
 def interval_caption(report: Report) -> str:
-    """One sentence on the intervals: level, unit and method."""
+    """What the intervals are, in a few words; :func:`facts` tells the method."""
+    return f"{100 * report['interval']['level']:g}% intervals over pairs."
+
+
+def _interval_method(report: Report) -> str:
     method = report["interval"]
     draws = f", {method['draws']:,} draws" if method["draws"] else ""
-    return f"{100 * method['level']:g}% intervals over pairs ({printable(method['method'])}{draws})."
+    return f"{100 * method['level']:g}%, {method['method']}{draws}"
 
 
 def unscored_caption(report: Report) -> str:
@@ -198,7 +202,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     """What was measured, as (label, text) lines; every text is printable."""
     suite, generator = report["suite"], report["generator"]
     part = f"{suite['selected_pairs']:,} of " if suite["partial"] else ""
-    seed = str(generator["seed"]) if generator["supports_seeds"] else "the generator takes none"
+    seed = str(generator["seed"]) if generator["supports_seeds"] else "the generator takes no seed"
     lines = [
         ("Model", generator["model"]),
         ("Checkpoint", _checkpoint(generator["checkpoint"], generator["revision"])),
@@ -206,7 +210,8 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Suite digest", suite["digest"]),
         ("Judge", report["judge"]["name"]),
         ("Trained with judge", generator["trained_with_judge"] or "not known"),
-        ("Run seed", seed),
+        ("Run seed", "not known" if generator["seed"] is None else seed),
+        ("Intervals", _interval_method(report)),
     ]
     return [(label, printable(text)) for label, text in lines if text]
 
