@@ -43,20 +43,38 @@ _TWO_COUNTS = tuple((a, b) for a, b in itertools.product(_COUNTS, repeat=2) if a
 
 def scenes(subtask: Subtask) -> Iterator[Scene]:
     """Every different picture that can stand in a pair of the subtask, once, in a fixed order and canonical form."""
-    return (scene for scene in _every_scene() if scene == canonical(scene) and edits(scene, subtask))
+    every = itertools.chain.from_iterable(_EVERY[kind]() for kind in KINDS[subtask])
+    return (scene for scene in every if scene == canonical(scene) and edits(scene, subtask))
 
 
-def _every_scene() -> Iterator[Scene]:
-    for background in _BACKGROUNDS:
-        for count, thing in itertools.product(_COUNTS, _THINGS):
-            yield Groups((Group(count, thing),), background)
-        for first, second in itertools.permutations(_THINGS, 2):
-            for counts in _TWO_COUNTS:
-                yield Groups((Group(counts[0], first), Group(counts[1], second)), background)
-            for relation in OPPOSITES:
-                yield Relation(first, relation, second, background)
-        for color, text in itertools.product(COLORS, STRINGS):
-            yield Sign(color, text, background)
+def _every_group() -> Iterator[Scene]:
+    for background, count, thing in itertools.product(_BACKGROUNDS, _COUNTS, _THINGS):
+        yield Groups((Group(count, thing),), background)
+
+
+def _every_two_groups() -> Iterator[Scene]:
+    two_things = tuple(itertools.permutations(_THINGS, 2))
+    for background, things, counts in itertools.product(_BACKGROUNDS, two_things, _TWO_COUNTS):
+        yield Groups(tuple(map(Group, counts, things)), background)
+
+
+def _every_relation() -> Iterator[Scene]:
+    for background, (first, second) in itertools.product(_BACKGROUNDS, itertools.permutations(_THINGS, 2)):
+        for relation in OPPOSITES:
+            yield Relation(first, relation, second, background)
+
+
+def _every_sign() -> Iterator[Scene]:
+    for background, color, text in itertools.product(_BACKGROUNDS, COLORS, STRINGS):
+        yield Sign(color, text, background)
+
+
+_EVERY: dict[str, Callable[[], Iterator[Scene]]] = {
+    "group": _every_group,
+    "two groups": _every_two_groups,
+    "relation": _every_relation,
+    "sign": _every_sign,
+}
 
 
 def sample_scene(dice: Dice, kind: str | None = None) -> Scene:
