@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
+from paircomp.suites.checking import checked_suite
 from paircomp.suites.files import load_suite, load_suite_file
 from paircomp.suites.selection import select_pairs
 
-__all__ = ["load_suite", "load_suite_file", "prompt_sha256", "select_pairs"]
+__all__ = ["checked_suite", "load_suite", "load_suite_file", "prompt_sha256", "select_pairs"]
 
 
 def prompt_sha256(prompt: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from paircomp.errors import UnknownNameError
+from paircomp.suites.checking import checked_suite
 from paircomp.suites.official import official_suite
 from paircomp.suites.pair_records import read_pairs
 from paircomp.types import Suite, suite_digest
@@ -31,13 +32,13 @@ def load_suite(registry: SuiteNames, suite: str) -> Suite:
 
     Raises:
         UnknownNameError: no such name; the nearest are suggested.
-        SuiteError: the file cannot be read, or is no suite.
+        SuiteError: the file cannot be read or is no suite, or a plugin's suite breaks the rules of files.
     """
     path = Path(suite)
     if path.suffix.lower() in (".json", ".jsonl") or "/" in suite or "\\" in suite:
         return load_suite_file(path)
     try:
-        return registry.suite(suite)
+        return checked_suite(registry.suite(suite))
     except UnknownNameError:
         if path.is_file():
             return load_suite_file(path)

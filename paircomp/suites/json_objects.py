@@ -27,9 +27,14 @@ _FOREIGN_MARKS = {
 
 
 class Faults:
-    """The faults of a file by line; equal ones are gathered, so that one mistake on 500 lines is one fault."""
+    """The faults of a file by line; equal ones are gathered, so that one mistake on 500 lines is one fault.
 
-    def __init__(self) -> None:
+    Args:
+        unit: what is counted, where it is not lines.
+    """
+
+    def __init__(self, *, unit: str = "line") -> None:
+        self.unit = unit
         self._lines: dict[str, list[int]] = {}
         self._counts: dict[str, int] = {}
 
@@ -51,7 +56,7 @@ class Faults:
     def _where(self, message: str, lines: list[int]) -> str:
         rest = self._counts[message] - len(lines)
         named = ", ".join(map(str, lines))
-        return f"line{'s' if len(lines) > 1 else ''} {named}{f' and {rest} more' if rest else ''}"
+        return f"{self.unit}{'s' if len(lines) > 1 else ''} {named}{f' and {rest} more' if rest else ''}"
 
 
 def read_text(path: Path) -> str:

@@ -14,7 +14,7 @@ from paircomp.errors import SuiteError
 from paircomp.suites.json_objects import Faults, read_objects, read_text
 from paircomp.types import PromptPair, Subtask
 
-__all__ = ["read_pairs", "subtask_name"]
+__all__ = ["PairReader", "read_pairs", "subtask_name"]
 
 # The published file says caption1 and caption2, category; this project says prompts, subtask.
 _PROMPT_SPELLINGS = (("prompts",), ("prompt1", "prompt2"), ("caption1", "caption2"))
@@ -52,7 +52,7 @@ def read_pairs(path: Path) -> tuple[PromptPair, ...]:
         SuiteError: the file cannot be read, or is no suite; names every fault by line.
     """
     faults = Faults()
-    reader = _PairReader(faults)
+    reader = PairReader(faults)
     objects = read_objects(read_text(path), faults)
     found = [reader.read(line, value, position) for position, (line, value) in enumerate(objects)]
     pairs = tuple(pair for pair in found if pair is not None)
@@ -67,7 +67,7 @@ class _UnfitError(ValueError):
     """A field that does not fit; its arguments are the faults."""
 
 
-class _PairReader:
+class PairReader:
     """Turns objects into pairs one by one; faults go to `faults`, and what was seen before is remembered.
 
     Args:
@@ -110,11 +110,11 @@ class _PairReader:
         if prompts is not None:
             first = self._line_of_prompts.setdefault(tuple(sorted(map(_comparable, prompts))), line)
             if first != line:
-                self._faults.add(line, f"the pair of line {first} again (in either order)")
+                self._faults.add(line, f"the pair of {self._faults.unit} {first} again (in either order)")
         if label is not None:
             first = self._line_of_label.setdefault(label, line)
             if first != line:
-                self._faults.add(line, f"pair_id {label!r} is that of line {first}")
+                self._faults.add(line, f"pair_id {label!r} is that of {self._faults.unit} {first}")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -211,7 +211,8 @@ class Names:
     def suite(self, name: str, /) -> Suite:
         if name != "shapes":
             raise UnknownNameError("suite", name, ["shapes"])
-        return Suite("shapes", (), "")
+        pairs = (PromptPair(0, "0", "color", ("a red dog", "a blue dog")),)
+        return Suite("shapes", pairs, suite_digest(pairs))
 
 
 def test_a_name_wins_over_a_file_and_a_path_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,10 +220,10 @@ def test_a_name_wins_over_a_file_and_a_path_is_a_file(tmp_path: Path, monkeypatc
     for name in ("shapes", "pairs.json", "pairs"):
         write(tmp_path, json.dumps([GOOD]), name)
 
-    assert load_suite(Names(), "shapes").pairs == ()
-    assert len(load_suite(Names(), "./shapes").pairs) == 1
-    assert len(load_suite(Names(), "pairs.json").pairs) == 1
-    assert len(load_suite(Names(), "pairs").pairs) == 1
+    assert load_suite(Names(), "shapes").name == "shapes"
+    assert load_suite(Names(), "./shapes").pairs[0].prompts == ("a red cat", "a blue cat")
+    assert load_suite(Names(), "pairs.json").name == "pairs"
+    assert load_suite(Names(), "pairs").name == "pairs"
     with pytest.raises(UnknownNameError, match="did you mean shapes"):
         load_suite(Names(), "shape")
 
