@@ -78,7 +78,8 @@ def _score_line(row: Row) -> Markup:
 def plane(report: Report) -> Markup:
     """s_g against s_a, and the subtasks by gap."""
     shown = [row for row in rows(report) if row.kind != "pair_weighted"]
-    axes = element("figcaption", symbol("s_a"), " across, ", symbol("s_g"), " up, in percent", class_="muted axes")
+    dotted = " up, in percent; dotted: gaps of 10 and 20"
+    axes = element("figcaption", symbol("s_a"), " across, ", symbol("s_g"), dotted, class_="muted axes")
     lead = "On the diagonal all images of a pair score alike; the farther below, the less evenly."
     parts = element("div", element("figure", scatter(shown), axes), _largest_gaps(report), class_="beside")
     return section("Skill against steadiness", parts, lead=lead)
