@@ -108,7 +108,10 @@ class PairReader:
 
     def _check_new(self, line: int, prompts: tuple[str, ...] | None, label: str | None) -> None:
         if prompts is not None:
-            first = self._line_of_prompts.setdefault(tuple(sorted(map(_comparable, prompts))), line)
+            comparable = tuple(sorted(map(_comparable, prompts)))
+            if comparable[0] == comparable[-1]:
+                self._faults.add(line, "both prompts are the same")
+            first = self._line_of_prompts.setdefault(comparable, line)
             if first != line:
                 self._faults.add(line, f"the pair of {self._faults.unit} {first} again (in either order)")
         if label is not None:
@@ -131,7 +134,7 @@ def _kind(value: object) -> str:
 
 
 def _prompts(record: _Record) -> tuple[str, ...]:
-    spellings = [keys for keys in _PROMPT_SPELLINGS if any(key in record for key in keys)]
+    spellings = [keys for keys in _PROMPT_SPELLINGS if not record.keys().isdisjoint(keys)]
     if len(spellings) != 1:
         raise _UnfitError(f"{_PROMPTS_EXPECTED}, got {'more than one of them' if spellings else 'none of them'}")
     keys = spellings[0]
@@ -149,8 +152,6 @@ def _prompts(record: _Record) -> tuple[str, ...]:
 
 def _checked(prompts: _Record) -> tuple[str, ...]:
     faults = [fault for key, prompt in prompts.items() if (fault := _prompt_fault(key, prompt))]
-    if not faults and len(set(map(_comparable, prompts.values()))) < len(prompts):
-        faults = ["both prompts are the same"]
     if faults:
         raise _UnfitError(*faults)
     return tuple(prompts.values())
