@@ -6,8 +6,10 @@ The `sketch` generator draws with them and the judge's measurement is made on th
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from paircomp.shapes.dice import Dice
 from paircomp.shapes.layout import SIDE
@@ -15,6 +17,8 @@ from paircomp.shapes.palette import COLORS, RGB
 from paircomp.shapes.stamps import Mask, Pixels
 
 __all__ = ["BLEMISHES", "blemish"]
+
+Places: TypeAlias = npt.NDArray[np.intp]
 
 _MOST_PIXELS = 48  # a third of a square
 _DEEPEST_FADE = 0.35
@@ -51,7 +55,7 @@ def _other_color(pixels: Pixels, row: int, column: int, dice: Dice) -> RGB:
     return dice.pick([color for color in COLORS.values() if color != here])
 
 
-def _nearest(mask: Mask, row: int, column: int, amount: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(mask: Mask, row: int, column: int, amount: int) -> tuple[Places, Places]:
     """Rows and columns of the pixels of the mask that lie nearest to a place: a round blob."""
     rows, columns = mask.nonzero()
     nearest = np.argsort((rows - row) ** 2 + (columns - column) ** 2, kind="stable")[:amount]

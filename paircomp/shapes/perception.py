@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from paircomp.shapes.stamps import BACKGROUNDS, SHAPE_MASKS, TEXT_MASKS, Mask, P
 
 __all__ = ["SeenSign", "SeenThing", "Sight", "look", "to_pixels"]
 
-Floats = npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.float32]
 
 _SMALLEST_THING = 24  # pixels; the smallest shape has 78, so a third of it is still a thing, and less is a blemish
 _SMALLEST_BOARD = 240  # pixels of board colour; half a board, and more than two things side by side can fill
