@@ -94,7 +94,7 @@ class _Work:
         """``[P, T, K, T]``: the questions that the selection asks about the images that are there."""
         import numpy as np
 
-        drawn = np.zeros(self._index.state.shape, bool)
+        drawn: NDArray[np.bool_] = np.zeros(self._index.state.shape, bool)
         drawn[list(pairs)] = self._index.state[list(pairs)] == ImageState.DRAWN
         if not drawn.any():
             reason = next(iter(self._index.reasons.values()), None)

@@ -96,5 +96,5 @@ def image_files(folder: Path) -> Iterator[tuple[ImageKey, os.DirEntry[str]]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             key = ImageKey.from_filename(entry.name)
-            if key is not None:
+            if key is not None and entry.is_file():
                 yield key, entry

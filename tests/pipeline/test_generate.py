@@ -1,0 +1,199 @@
+"""The generate step: resumption, contract, failures, memory."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from paircomp.errors import GenerationError, OutOfMemory, RunError, RunMismatchError
+from paircomp.pipeline import generate_images
+from paircomp.run_store import ImageState, Selection
+from paircomp.types import Generated, GenerationRequest, ImageKey
+from tests.parts import FlatGenerator, flat, new_run, small_suite
+
+SUITE = small_suite()
+
+
+def generate(path: Path, generator: object, *, limit: int | None = None, batch_size: int | None = None):  # noqa: ANN201
+    run = new_run(path, SUITE)
+    return run, generate_images(run, SUITE, lambda: generator, Selection(limit), who="flat", batch_size=batch_size)  # type: ignore[arg-type,return-value]
+
+
+def pixels(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (path / "images").iterdir()}
+
+
+def test_every_image_is_drawn_once_and_then_cached(tmp_path: Path) -> None:
+    first = FlatGenerator()
+    run, count = generate(tmp_path, first)
+    assert (count.total, count.new, count.cached, count.unscored) == (16, 16, 0, 0)
+    assert first.closed == 1
+    again = FlatGenerator()
+    _, count = generate(tmp_path, again)
+    assert (count.cached, count.new, again.asked, again.closed) == (16, 0, [], 0)
+    assert len(pixels(tmp_path)) == 16
+    assert (run.read_images(SUITE).state == ImageState.DRAWN).all()
+
+
+def test_a_larger_limit_continues_a_smaller_one(tmp_path: Path) -> None:
+    _, count = generate(tmp_path, FlatGenerator(), limit=2)
+    assert (count.total, count.new) == (8, 8)
+    before = pixels(tmp_path)
+    _, count = generate(tmp_path, FlatGenerator(), limit=3)
+    assert (count.total, count.cached, count.new) == (12, 8, 4)
+    assert before.items() <= pixels(tmp_path).items()
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_batches_change_no_pixel(batch_size: int, tmp_path: Path) -> None:
+    generate(tmp_path / "a", FlatGenerator(), batch_size=5)
+    generate(tmp_path / "b", FlatGenerator(), batch_size=batch_size)
+    assert pixels(tmp_path / "a") == pixels(tmp_path / "b")
+
+
+def test_a_lost_or_shortened_file_is_drawn_again(tmp_path: Path) -> None:
+    generate(tmp_path, FlatGenerator())
+    whole = pixels(tmp_path)
+    (tmp_path / "images" / "0_0_0.png").unlink()
+    (tmp_path / "images" / "1_1_0.png").write_bytes(b"")
+    again = FlatGenerator()
+    _, count = generate(tmp_path, again)
+    assert sorted(again.asked) == [ImageKey(0, 0, 0), ImageKey(1, 1, 0)]
+    assert count.dropped == 2
+    assert pixels(tmp_path) == whole
+
+
+def test_a_refusal_is_kept_with_its_reason_and_not_asked_again(tmp_path: Path) -> None:
+    class Refusing(FlatGenerator):
+        def answer(self, request: GenerationRequest) -> Generated:
+            if request.key.pair == 1:
+                return Generated(request.key, unscored="refused: no such thing")
+            return super().answer(request)
+
+    run, count = generate(tmp_path, Refusing())
+    assert count.unscored == 4
+    index = run.read_images(SUITE)
+    assert index.reasons[ImageKey(1, 0, 0)] == "refused: no such thing"
+    _, count = generate(tmp_path, FlatGenerator())
+    assert (count.cached, count.new) == (16, 0)
+
+
+def test_a_poisoned_request_costs_one_image_and_is_tried_again_next_time(tmp_path: Path) -> None:
+    class Poisoned(FlatGenerator):
+        def answer(self, request: GenerationRequest) -> Generated:
+            if request.key == (2, 0, 1):
+                raise RuntimeError("bad\ntoken")
+            return super().answer(request)
+
+    run, count = generate(tmp_path, Poisoned(), batch_size=8)
+    assert (count.new, count.unscored) == (16, 1)
+    assert run.read_images(SUITE).reasons == {ImageKey(2, 0, 1): "error: RuntimeError: bad token"}
+    _, count = generate(tmp_path, FlatGenerator())
+    assert (count.cached, count.new, count.unscored) == (15, 1, 0)
+
+
+@pytest.mark.parametrize("error", [OutOfMemory("full"), MemoryError(), RuntimeError("CUDA out of memory")])
+def test_batches_are_halved_when_memory_runs_out(error: Exception, tmp_path: Path) -> None:
+    class Hungry(FlatGenerator):
+        def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:
+            if len(requests) > 2:
+                self.batches.append(-len(requests))
+                raise error
+            yield from super().generate(requests)
+
+    hungry = Hungry()
+    _, count = generate(tmp_path, hungry, batch_size=8)
+    assert (count.new, count.unscored) == (16, 0)
+    assert hungry.batches[:2] == [-8, -4]
+    assert max(hungry.batches) == 2
+    assert sum(size < 0 for size in hungry.batches) <= 3  # what did not fit once is not tried again and again
+
+
+def test_a_generator_that_always_fails_stops_the_step_and_keeps_what_there_is(tmp_path: Path) -> None:
+    class Dying(FlatGenerator):
+        def answer(self, request: GenerationRequest) -> Generated:
+            if len(self.asked) > 3:
+                raise RuntimeError("the device fell off")
+            return super().answer(request)
+
+    with pytest.raises(GenerationError, match=r"failed 10 times in a row, last: error: RuntimeError: the device"):
+        generate(tmp_path, Dying(), batch_size=1)
+    _, count = generate(tmp_path, FlatGenerator())
+    assert (count.cached, count.new) == (3, 13)
+
+
+class TooFew(FlatGenerator):
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:
+        yield from super().generate(requests[:-1])
+
+
+class TooMany(FlatGenerator):
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:
+        yield from super().generate([*requests, requests[0]])
+
+
+class Unknown(FlatGenerator):
+    def answer(self, request: GenerationRequest) -> Generated:
+        return Generated(ImageKey(99, 0, 0), flat(1))
+
+
+class Nothing(FlatGenerator):
+    def answer(self, request: GenerationRequest) -> Generated:
+        return Generated(request.key)
+
+
+class NotAnImage(FlatGenerator):
+    def answer(self, request: GenerationRequest) -> Generated:
+        return Generated(request.key, "picture")  # type: ignore[arg-type]
+
+
+class NotAnAnswer(FlatGenerator):
+    def answer(self, request: GenerationRequest) -> Generated:
+        return Image.new("RGB", (8, 8))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("generator", "said"),
+    [
+        (TooFew, r"left 1 of 4 requests unanswered"),
+        (TooMany, r"answered \(0, 0, 0\), which was not asked for or was already answered"),
+        (Unknown, r"answered \(99, 0, 0\), which was not asked for"),
+        (Nothing, r"answered \(0, 0, 0\) with neither an image nor a reason"),
+        (NotAnImage, r"something that is not an image"),
+        (NotAnAnswer, r"yielded Image, expected paircomp.types.Generated"),
+    ],
+)
+def test_a_broken_contract_is_named_and_nothing_finished_is_lost(
+    generator: type[FlatGenerator], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GenerationError, match=said):
+        generate(tmp_path, generator(), batch_size=4)
+    kept = len(pixels(tmp_path)) if (tmp_path / "images").exists() else 0
+    _, count = generate(tmp_path, FlatGenerator())
+    assert (count.cached, count.new) == (kept, 16 - kept)
+
+
+def test_another_generator_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    class Described(FlatGenerator):
+        identity = {"weights": "a"}
+
+    generate(tmp_path, Described(), limit=2)
+    Described.identity = {"weights": "b"}
+    with pytest.raises(RunMismatchError, match=r"says.weights: stored 'a', given 'b'"):
+        generate(tmp_path, Described())
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    generate(tmp_path, FlatGenerator())
+    with pytest.raises(RunMismatchError, match=r"suite.samples: stored 2, given 4") as raised:
+        new_run(tmp_path, small_suite(samples=4))
+    assert raised.value.differences == (("suite.samples", 2, 4),)
+
+
+def test_a_file_or_a_foreign_folder_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="expected a run folder, got a file"):
+        new_run(tmp_path / "file", SUITE)
+    with pytest.raises(RunError, match="holds other files"):
+        new_run(tmp_path, SUITE)
