@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from paircomp.statistics.bootstrap import StratifiedBootstrap, stratified_bootstrap
 from paircomp.statistics.intervals import Interval, effective_trials, least_error, score_interval, t_quantile
 
-__all__ = ["AverageIntervals", "average_interval"]
+__all__ = ["MOST_PAIRS_REDRAWN", "AverageIntervals", "average_interval"]
+
+MOST_PAIRS_REDRAWN = 20_000
+"""Beyond this many pairs a mean is normal to the digits printed, and redrawing it 10,000 times would take minutes."""
 
 
 class AverageIntervals:
@@ -53,7 +56,9 @@ class AverageIntervals:
     def _of(self, strata: Mapping[str, NDArray[np.float64]], weights: Sequence[float]) -> dict[str, Interval | None]:
         if not strata or min(len(values) for values in strata.values()) < 2:
             return dict.fromkeys(self._measures)
-        redrawn = stratified_bootstrap(strata, weights, draws=self._draws, seed=self._seed)
+        pairs = sum(len(values) for values in strata.values())
+        draws = self._draws if pairs <= MOST_PAIRS_REDRAWN else 0
+        redrawn = stratified_bootstrap(strata, weights, draws=draws, seed=self._seed)
         return {
             name: average_interval(redrawn, column, level=self._level, lower=self._lower.get(name, 0.0))
             for column, name in enumerate(self._measures)
@@ -65,8 +70,8 @@ def average_interval(
 ) -> Interval:
     """Interval of an average, within [lower, upper].
 
-    Studentised bootstrap where there is spread enough for one; else the score interval that a subtask would get, with
-    Satterthwaite's degrees of freedom.
+    Studentised bootstrap where there are draws, and spread enough in each; else the score interval that a subtask
+    would get, with Satterthwaite's degrees of freedom.
     """
     span = upper - lower
     mean = min(1.0, max(0.0, (float(redrawn.mean[measure]) - lower) / span))

@@ -45,12 +45,12 @@ class StratifiedBootstrap:
     def studentised(self, measure: int, *, level: float = 0.95) -> Interval | None:
         """Studentised interval of a measure, unbounded: the caller knows its range.
 
-        ``None`` where so few pairs differ from the rest that some draw holds none of them. Such a draw has no spread
-        and an infinite pivot, and an end of the interval would jump to the end of the scale.
+        ``None`` without draws, and where so few pairs differ from the rest that some draw holds none of them: such a
+        draw has no spread and an infinite pivot, and an end of the interval would jump to the end of the scale.
         """
         mean, error = float(self.mean[measure]), float(self.error[measure])
         errors = self.errors[:, measure]
-        if errors.min() <= _NO_SPREAD:
+        if errors.size == 0 or errors.min() <= _NO_SPREAD:
             return None
         pivots = (self.means[:, measure] - mean) / errors
         low, high = np.quantile(pivots, [(1 - level) / 2, (1 + level) / 2])
@@ -65,7 +65,7 @@ def stratified_bootstrap(
     Args:
         strata: name -> ``[n_h, M]``, n_h >= 2: values of M measures, sorted by pair. Measures are redrawn together.
         weights: weight of each stratum's mean.
-        draws: how many.
+        draws: how many; 0 for the means and errors alone.
         seed: the draws of a stratum depend on this, its name and its size alone.
     """
     sizes = np.array([len(values) for values in strata.values()])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paircomp.statistics.averages import MOST_PAIRS_REDRAWN
 from paircomp.statistics.bootstrap import StratifiedBootstrap, stratified_bootstrap
 from paircomp.statistics.intervals import Interval, t_quantile
 from paircomp.statistics.multiple import holm
@@ -142,8 +143,11 @@ def _macro_difference(
 
 def _redrawn(differences: _Strata, draws: int, seed: int) -> StratifiedBootstrap | None:
     """``None`` where a stratum has a single pair: its spread is unknown."""
-    if min(len(values) for values in differences.values()) < 2:
+    sizes = [len(values) for values in differences.values()]
+    if min(sizes) < 2:
         return None
+    if sum(sizes) > MOST_PAIRS_REDRAWN:
+        draws = 0
     return stratified_bootstrap(differences, [1 / len(differences)] * len(differences), draws=draws, seed=seed)
 
 

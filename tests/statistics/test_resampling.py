@@ -109,6 +109,14 @@ def test_averages_with_too_few_pairs_have_no_interval():
     assert average({}).macro() == {"x": None, "y": None}
 
 
+def test_averages_over_very_many_pairs_are_not_redrawn():
+    """The two methods agree there; 10,000 draws of 40,000 pairs would take long."""
+    values = np.random.default_rng(0).beta(4, 2, (40_000, 2))
+    many = average({"a": values[:30_000], "b": values[30_000:]}, draws=10**9).macro()["x"]
+    error = math.sqrt(values[:30_000, 0].var() / 30_000 + values[30_000:, 0].var() / 10_000) / 2
+    assert many.high - many.low == pytest.approx(2 * 1.96 * error, rel=1e-3)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 12), st.floats(0.05, 5))
 def test_averages_stay_in_range(seed, count, shape):
