@@ -1,0 +1,290 @@
+"""The commands as a user types them: exit codes, stdout kept for results, one-line errors."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from paircomp.cli import run
+from paircomp.report.schema import report_schema
+
+OFFICIAL = os.environ.get("PAIRCOMP_DATA_DIR")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def test_eval_prints_a_table_and_writes_the_report(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--model", "sketch", "--limit", "12"]) == 0
+    out, err = capfd.readouterr()
+    assert "PARTIAL: 12 of 240 pairs" in out
+    assert "Average (macro)" in out
+    assert "generate: 48 images, 0 cached" in err
+    files = {path.name for path in Path("runs/sketch--shapes--seed0").iterdir()}
+    assert {"run.json", "report.json", "report.md", "report.csv", "report.html", "pairs.csv"} <= files
+
+
+def test_json_is_one_object_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--model", "sketch", "--limit", "6", "--json"]) == 0
+    report = json.loads(capfd.readouterr().out)
+    jsonschema.validate(report, report_schema())
+    assert report == json.loads(Path("runs/sketch--shapes--seed0/report.json").read_text())
+
+
+def test_the_steps_alone_equal_eval(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--model", "sketch", "--limit", "6", "--out", "whole", "--json"]) == 0
+    whole = capfd.readouterr().out
+    assert run(["generate", "--model", "sketch", "--limit", "6", "--out", "steps"]) == 0
+    assert run(["judge", "steps", "--limit", "6"]) == 0
+    capfd.readouterr()
+    assert run(["report", "steps", "--json"]) == 0
+    assert capfd.readouterr().out == whole
+
+
+def test_a_second_eval_has_nothing_to_do(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "6"])
+    capfd.readouterr()
+    assert run(["eval", "--model", "sketch", "--limit", "6"]) == 0
+    err = capfd.readouterr().err
+    assert "generate: 24 cached, 0 new" in err
+    assert "judge: 48 cached, 0 new" in err
+
+
+def test_a_folder_of_images_is_judged_like_a_run(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "12", "--out", "drawn", "--json"])
+    drawn = json.loads(capfd.readouterr().out)
+    assert run(["judge", "--images", "drawn/images", "--suite", "shapes", "--model", "mine", "--limit", "12"]) == 0
+    path = capfd.readouterr().out.strip()
+    assert path == os.path.join("runs", "mine--shapes--seed0")
+    assert run(["report", path, "--json"]) == 0
+    judged = json.loads(capfd.readouterr().out)
+    assert judged["subtasks"] == drawn["subtasks"]
+    assert judged["generator"]["model"] == "mine"
+
+
+def test_estimate_counts_and_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--model", "sketch", "--estimate", "--json"]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert (said["pairs"], said["images"], said["images_left"]) == (240, 960, 960)
+    assert 0 < said["seconds"] < 600
+    assert list(tmp_path.iterdir()) == []
+    run(["eval", "--model", "sketch", "--limit", "10"])
+    capfd.readouterr()
+    run(["eval", "--model", "sketch", "--estimate"])
+    assert "960 (920 to draw" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["eval"], 1, "name a model (--model NAME) or an adapter"),
+        (["eval", "--model", "sketsh"], 1, "did you mean sketch"),
+        (["eval", "--model", "sketch", "--judge", "pixel"], 1, "did you mean pixels?"),
+        (["eval", "--model", "sketch", "--suite", "shape"], 1, "did you mean shapes"),
+        (["eval", "--model", "sketch", "--suite", "absent.json"], 1, "absent.json"),
+        (["eval", "--model", "sketch", "--subtask", "colour"], 1, "did you mean 'color'?"),
+        (["eval", "--model", "sketch", "-o", "mistakes=2"], 1, "mistakes"),
+        (["eval", "--model", "sketch", "-o", "mistake=2"], 1, "did you mean mistakes?"),
+        (["eval", "--model", "sketch", "-o", "token=abc"], 1, "environment"),
+        (["eval", "--model", "sketch", "--device", "cuda"], 1, "--device auto"),
+        (["eval", "--model", "sketch", "--limit", "0"], 2, "--limit"),
+        (["eval", "--model", "sketch", "--batch-size", "none"], 2, "expected 'auto' or a whole number"),
+        (["eval", "--nonsense"], 2, "--nonsense"),
+        (["evil"], 2, "Did you mean 'eval'?"),
+        (["report", "absent"], 1, "no run here"),
+        (["report"], 2, "name a RUN or --official-scores"),
+        (["report", "absent", "--format", "pdf"], 2, "unknown format 'pdf'"),
+        (["judge"], 2, "name a RUN or --images"),
+        (["judge", "--images", "absent", "--suite", "shapes"], 1, "got nothing"),
+        (["judge", "--images", "absent"], 2, "--images needs --suite"),
+        (["compare", "a", "b"], 1, "no run here"),
+        (["compare", "a", "b", "--fail-if-worse", "1.5"], 2, "0.01 for one point"),
+        (["fetch", "nothing"], 1, "nothing"),
+        (["adapter", "check", "sketsh"], 1, "sketsh"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(
+    arguments: list[str], code: int, said: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(arguments) == code
+    out, err = capfd.readouterr()
+    assert said in err
+    assert out == ""
+    assert "Traceback" not in err
+    if code == 1:
+        assert len([line for line in err.splitlines() if line.startswith("Error: ")]) == 1
+
+
+def test_verbose_shows_where_an_error_came_from(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--model", "sketsh", "-v"]) == 1
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_compare_prints_and_gates(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "60", "--out", "a"])
+    run(["eval", "--model", "sketch-careful", "--limit", "60", "--out", "b"])
+    capfd.readouterr()
+    assert run(["compare", "a", "b", "--fail-if-worse", "0.01"]) == 0
+    assert "Average (macro)" in capfd.readouterr().out
+    assert run(["compare", "b", "a", "--fail-if-worse", "0.01", "--json"]) == 3
+    out, err = capfd.readouterr()
+    assert json.loads(out)["average"]["s_g"]["difference"] < -0.01
+    assert "a is worse than b by more than 0.01" in err
+    assert run(["compare", "a", "b", "--require-not-worse", "0.01"]) == 0
+    assert run(["compare", "b", "a", "--require-not-worse", "0.01"]) == 3
+
+
+@pytest.mark.parametrize("formats", ["eee", "hub", "official", "json,md,csv,html"])
+def test_every_export_is_written(formats: str, capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "6", "--out", "run"])
+    capfd.readouterr()
+    assert run(["report", "run", "--format", formats, "--hub-dataset", "someone/paircomp"]) == 0
+    names = {path.name for path in Path("run").rglob("*") if path.is_file()}
+    expected = {"eee": "_samples.jsonl", "hub": "model_card_section.md", "official": "score.json"}
+    assert any(name.endswith(expected.get(formats, "report.html")) for name in names)
+
+
+def test_scores_written_for_the_published_script_read_back(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "12", "--out", "run", "--json"])
+    first = json.loads(capfd.readouterr().out)
+    run(["report", "run", "--format", "official"])
+    capfd.readouterr()
+    assert run(["report", "--official-scores", "run/score.json", "--suite", "shapes", "--json"]) == 0
+    again = json.loads(capfd.readouterr().out)
+    for name, row in first["subtasks"].items():
+        assert again["subtasks"][name]["s_g"] == row["s_g"]
+    assert again["coverage"]["unscored"] == 960 - 48
+    assert run(["eval", "--images", "run/images", "--suite", "shapes", "--judge", "recorded", "-j",
+                "file=run/score.json", "--limit", "12", "--json"]) == 0  # fmt: skip
+    recorded = json.loads(capfd.readouterr().out)
+    assert recorded["subtasks"]["color"]["s_a"] == first["subtasks"]["color"]["s_a"]
+
+
+@pytest.mark.skipif(OFFICIAL is None, reason="PAIRCOMP_DATA_DIR names no folder with the published files")
+def test_the_published_score_file_gives_the_published_summary(capfd: pytest.CaptureFixture[str]) -> None:
+    folder = Path(str(OFFICIAL))
+    assert run(["report", "--official-scores", str(folder / "official_scores_seed7.json"), "--suite",
+                str(folder / "PairComp.json"), "--json"]) == 0  # fmt: skip
+    report = json.loads(capfd.readouterr().out)
+    expected = json.loads((folder / "official_scores_seed7.expected.json").read_text())
+    names = {"Overall appearance": "overall_appearance", "Color": "color", "Counting": "counting",
+             "Position": "position", "Style & Tone": "style_tone", "Text": "text"}  # fmt: skip
+    for title, name in names.items():
+        for mean in ("s_a", "s_g"):
+            assert report["subtasks"][name][mean] == pytest.approx(expected[title][mean], abs=1e-12)
+    for mean in ("s_a", "s_g"):
+        assert report["average"][mean] == pytest.approx(expected["Average"][mean], abs=1e-12)
+
+
+@pytest.mark.skipif(OFFICIAL is None, reason="PAIRCOMP_DATA_DIR names no folder with the published files")
+def test_the_official_550_pairs_are_judged_from_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
+    """2,200 officially named images, scored as the published file says: the report equals the published summary."""
+    from PIL import Image
+
+    folder = Path(str(OFFICIAL))
+    Path("images").mkdir()
+    for pair in range(550):
+        for prompt in range(2):
+            for sample in range(2):
+                Image.new("RGB", (8, 8), (pair % 256, prompt, sample)).save(f"images/{pair}_{prompt}_{sample}.png")
+    assert run(["judge", "--images", "images", "--suite", "paircomp", "--model", "seed7", "--judge", "recorded", "-j",
+                f"file={folder / 'official_scores_seed7.json'}"]) == 0  # fmt: skip
+    path = capfd.readouterr().out.strip()
+    assert run(["report", path, "--json"]) == 0
+    report = json.loads(capfd.readouterr().out)
+    expected = json.loads((folder / "official_scores_seed7.expected.json").read_text())
+    assert report["coverage"] == {**report["coverage"], "images": 2200, "scored": 2200}
+    assert report["average"]["s_g"] == pytest.approx(expected["Average"]["s_g"], abs=1e-12)
+    assert all(pair["prompts"] is None for pair in report["worst_pairs"])
+
+
+def test_models_judges_suites_and_doctor_answer_as_json(capfd: pytest.CaptureFixture[str]) -> None:
+    for command, key, name in (("models", "models", "sketch"), ("judges", "judges", "pixels"),
+                               ("suites", "suites", "shapes")):  # fmt: skip
+        assert run([command, "--json"]) == 0
+        assert name in {row["name"] for row in json.loads(capfd.readouterr().out)[key]}
+    assert run(["doctor", "--json"]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert said["machine"]["cores"] >= 1
+    assert said["broken"] == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [("generator", "sketch"), ("judge", "pixels")])
+def test_built_in_parts_keep_their_contract(kind: str, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["adapter", "check", name, "--kind", kind]) == 0
+    out = capfd.readouterr().out
+    assert "FAILED" not in out
+    assert out.count("     ok  ") >= 4
+
+
+def test_a_file_size_limit_like_a_full_disk_is_one_line_and_resumable() -> None:
+    command = [sys.executable, "-m", "paircomp", "eval", "--model", "sketch", "--limit", "30", "--out", "run"]
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    full = subprocess.run(command, capture_output=True, text=True, preexec_fn=small_files)
+    assert full.returncode == 1
+    assert "Traceback" not in full.stderr
+    assert "next: mend it and run the same command again" in full.stderr
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    undisturbed = [*command[:-1], "undisturbed"]
+    assert subprocess.run(undisturbed, capture_output=True).returncode == 0
+    assert Path("run/report.json").read_bytes() == Path("undisturbed/report.json").read_bytes()
+
+
+def test_a_place_that_cannot_be_written_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--model", "sketch", "--limit", "1", "--out", "/proc/paircomp/run"]) == 1
+    err = capfd.readouterr().err
+    assert err.startswith("Error: /proc/paircomp")
+    Path("file").write_text("x")
+    assert run(["eval", "--model", "sketch", "--limit", "1", "--out", "file"]) == 1
+    assert "got a file" in capfd.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on() -> None:
+    command = [sys.executable, "-m", "paircomp", "eval", "--model", "sketch", "--out", "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not (Path("run/images").exists() and any(Path("run/images").iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command continues" in err
+    assert "Traceback" not in err
+    assert run(["eval", "--model", "sketch", "--out", "run"]) == 0
+
+
+def test_a_second_process_on_one_step_is_told() -> None:
+    plugin = Path("slow.py")
+    plugin.write_text(
+        "import time\nfrom PIL import Image\nfrom paircomp import Generated\n"
+        "class Slow:\n    def generate(self, requests):\n        for r in requests:\n            time.sleep(0.3)\n"
+        "            yield Generated(r.key, Image.new('RGB', (8, 8)))\n    def close(self): ...\n"
+        "def slow(*, checkpoint=None, device='cpu', dtype=None): return Slow()\nGENERATORS = {'slow': slow}\n"
+    )
+    command = [sys.executable, "-m", "paircomp", "generate", "--adapter", "slow", "--plugin", "slow.py", "--suite",
+               "shapes", "--out", "run"]  # fmt: skip
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while not Path("run/images").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert second.returncode == 1
+        assert f"already being done by process {first.pid}" in second.stderr
+    finally:
+        first.kill()
+        first.wait()
