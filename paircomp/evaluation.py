@@ -22,7 +22,7 @@ from paircomp.run_store.score_table import read_judged
 from paircomp.runtime.callables import CallableGenerator, callable_spec
 from paircomp.runtime.capabilities import check_options, effective_options
 from paircomp.runtime.machine import resolve_device
-from paircomp.suites import load_suite
+from paircomp.suites import checked_suite, load_suite
 from paircomp.types import ModelSpec, Suite
 
 if TYPE_CHECKING:
@@ -351,7 +351,7 @@ def evaluate(  # noqa: PLR0913 - each one an option of the command, all but two 
         True
     """
     registry = Registry([Path(file) for file in plugin_files])
-    pairs = suite if isinstance(suite, Suite) else load_suite(registry, str(suite))
+    pairs = checked_suite(suite) if isinstance(suite, Suite) else load_suite(registry, str(suite))
     generator: ImageGenerator | None = None
     if callable(model):
         spec = callable_spec(model)

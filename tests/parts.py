@@ -27,7 +27,7 @@ from paircomp.types import (
 def small_suite(pairs: int = 4, *, samples: int = 2) -> Suite:
     """Pairs of colours in two subtasks."""
     made = [
-        PromptPair(number, f"p{number}", ("color", "text")[number % 2], (f"red thing {number}", f"blue thing {number}"))
+        PromptPair(number, f"p{number}", ("color", "text")[number % 2], (f"red {number}", f"blue {number}"))
         for number in range(pairs)
     ]
     return Suite("small", made, suite_digest(made), samples=samples, default_judge="steady")

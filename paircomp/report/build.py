@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from paircomp import __version__
-from paircomp.report.schema import Report
+from paircomp.report.schema import REPORT_SCHEMA, Report
 from paircomp.run_store import Run
 from paircomp.run_store.score_table import Judged, read_judged
 from paircomp.scoring import Reading, ScoreTable, pair_values
@@ -18,9 +18,7 @@ from paircomp.statistics import summarize
 from paircomp.suites import prompt_sha256
 from paircomp.types import ImageKey, Suite
 
-__all__ = ["REPORT_SCHEMA", "TRUSTED_COVERAGE", "build_official_report", "build_report"]
-
-REPORT_SCHEMA = "paircomp-report/1"
+__all__ = ["TRUSTED_COVERAGE", "build_official_report", "build_report"]
 
 #: Below this share of scored images the report's first line says so.
 TRUSTED_COVERAGE = 0.98

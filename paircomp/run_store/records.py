@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from paircomp.errors import RunError
-from paircomp.runtime.files import disk_faults, sync_file
+from paircomp.runtime.files import disk_faults, sync_files
 
 __all__ = ["PartWriter", "RecordFolder"]
 
@@ -70,8 +70,7 @@ class PartWriter:
             files, self._unsynced = self._unsynced, []
             dirty, self._dirty = self._dirty, False
         if dirty:
-            for file in files:
-                sync_file(file)
+            sync_files(files)
             os.fsync(self._file.fileno())
 
     def _sync_each_second(self) -> None:

@@ -15,7 +15,7 @@ from tests.parts import FlatGenerator, flat, new_run, small_suite
 SUITE = small_suite()
 
 
-def generate(path: Path, generator: object, *, limit: int | None = None, batch_size: int | None = None):  # noqa: ANN201
+def generate(path: Path, generator: object, *, limit: int | None = None, batch_size: int | None = None):
     run = new_run(path, SUITE)
     return run, generate_images(run, SUITE, lambda: generator, Selection(limit), who="flat", batch_size=batch_size)  # type: ignore[arg-type,return-value]
 

@@ -32,7 +32,7 @@ def example_colour(*, checkpoint: str | None = None, device: str = "cpu", dtype:
 class ColourJudge:
     """The score is 1 for the prompt's very colour, and halves with each fifth of the range that the mean is off."""
 
-    identity = {"rule": "example-colour/1"}  # noqa: RUF012 - stored with every judgement; change it when scores change
+    identity = {"rule": "example-colour/1"}
     cross_by_default = True  # asking about the pair's other prompt too costs nothing
 
     def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
