@@ -21,13 +21,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from interval_methods import METHODS, Draws, redraw, resampling_counts, score_intervals, studentised_macro, t_intervals
+from interval_methods import (
+    METHODS,
+    Draws,
+    difference_intervals,
+    redraw,
+    resampling_counts,
+    score_intervals,
+    studentised_macro,
+)
 from numpy.typing import NDArray
 
 from paircomp.judges.pixels import pixels
 from paircomp.runtime.machine import package_versions, this_machine
 from paircomp.shapes import Dice, Wording, sample_pair, write_prompt
-from paircomp.statistics import mean_interval
+from paircomp.statistics import mean_interval, paired_differences
 from paircomp.statistics.averages import AverageIntervals
 from paircomp.types import GenerationRequest, ImageKey, JudgeRequest, Question, Subtask, image_seed
 from paircomp_adapters.sketch import sketch
@@ -182,14 +190,17 @@ def cells(
 ) -> Iterator[Cell]:
     drawn = np.stack([values[k][rows[k]] for k in range(len(values))])  # [6, R, n]
     paired = measure.startswith("difference")
-    low, high = t_intervals(drawn) if paired else score_intervals(drawn, passes=measure == "full_pass")  # [6, R] each
+    passes = measure == "full_pass"
+    low, high = difference_intervals(drawn) if paired else score_intervals(drawn, passes=passes)  # [6, R] each
     if not paired:
-        check_subtask(drawn, low, high, passes=measure == "full_pass")
+        check_subtask(drawn, low, high, passes=passes)
     truth = values.mean(axis=1)
     for k, subtask in enumerate(Subtask):
         yield cell(model, subtask, measure, rows.shape[2], truth[k], low[k], high[k], in_range=bool(fits[k]))
     low, high = macro_intervals(drawn, counts, paired=paired)
-    if not paired:
+    if paired:
+        check_differences(drawn, low, high, counts.size)
+    else:
         check_macro(drawn, low, high, counts.size)
     inside = bool(fits.all()) or (measure in {"s_a", "s_g"} and bool(in_range(truth.mean())))
     yield cell(model, "macro", measure, rows.shape[2], truth.mean(), low, high, in_range=inside)
@@ -224,6 +235,18 @@ def check_macro(drawn: Floats, low: Floats, high: Floats, draws: int) -> None:
         expected = AverageIntervals(strata, ("x",), level=0.95, draws=draws, seed=0).macro()["x"]
         if expected is None or not np.allclose(expected, (low[row], high[row]), atol=1e-9):
             raise SystemExit(f"macro interval differs from the package's: {expected}, {low[row]}, {high[row]}")
+
+
+def check_differences(drawn: Floats, low: Floats, high: Floats, draws: int) -> None:
+    for row in range(2):
+        shifts = {str(subtask): drawn[k, row][:, None] for k, subtask in enumerate(Subtask)}
+        zeros = {name: np.zeros_like(values) for name, values in shifts.items()}
+        found = paired_differences(zeros, shifts, draws=draws)
+        subtasks = difference_intervals(drawn[:, row])
+        expected = [found.macro[0].ci, *(of_subtask[0].ci for of_subtask in found.strata.values())]
+        given = [(low[row], high[row]), *zip(*subtasks, strict=True)]
+        if None in expected or not np.allclose(np.array(expected, dtype=float), given, atol=1e-9):
+            raise SystemExit(f"interval of differences differs from the package's: {expected}, {given}")
 
 
 # The methods that were not chosen

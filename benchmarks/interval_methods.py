@@ -76,10 +76,17 @@ def score_intervals(values: Floats, *, passes: bool = False) -> Intervals:
 
 
 def t_intervals(values: Floats) -> Intervals:
-    """Student's; the package's for paired differences."""
+    """Student's."""
     mean, error = mean_and_error(values)
     half = special.stdtrit(values.shape[-1] - 1, TAILS[1]) * error
     return mean - half, mean + half
+
+
+def difference_intervals(values: Floats) -> Intervals:
+    """The package's interval of paired differences within subtasks: Student's, SE at least 1/(2n)."""
+    mean, error = mean_and_error(values)
+    half = special.stdtrit(values.shape[-1] - 1, TAILS[1]) * np.maximum(error, 0.5 / values.shape[-1])
+    return np.maximum(-1, mean - half), np.minimum(1, mean + half)
 
 
 def studentised_macro(values: Floats, draws: Draws, *, paired: bool) -> Intervals:
@@ -95,13 +102,12 @@ def studentised_macro(values: Floats, draws: Draws, *, paired: bool) -> Interval
         low_pivot, high_pivot = np.quantile(np.nan_to_num(shift / errors), TAILS, axis=1)
         degrees = np.nan_to_num(parts.sum(axis=0) ** 2 / (parts**2 / (count - 1)).sum(axis=0), nan=strata * (count - 1))
     trials = strata * count
-    quantile = special.stdtrit(degrees, TAILS[1])
+    quantile, believed = special.stdtrit(degrees, TAILS[1]), np.maximum(error, 0.5 / trials)
+    spread = (errors.min(axis=1) > NO_SPREAD) & (error > 0.5 / trials)
     if paired:
-        fallback, spread = (mean - quantile * error, mean + quantile * error), errors.min(axis=1) > NO_SPREAD
+        fallback = (mean - quantile * believed, mean + quantile * believed)
     else:
-        worth = np.maximum(trials, mean * (1 - mean) / np.maximum(error, 0.5 / trials) ** 2)
-        fallback = wilson_ends(mean, worth, quantile)
-        spread = (errors.min(axis=1) > NO_SPREAD) & (error > 0.5 / trials)
+        fallback = wilson_ends(mean, np.maximum(trials, mean * (1 - mean) / believed**2), quantile)
     least, most = (-1.0, 1.0) if paired else (0.0, 1.0)
     low = np.where(spread, np.maximum(least, mean - high_pivot * error), fallback[0])
     high = np.where(spread, np.minimum(most, mean - low_pivot * error), fallback[1])

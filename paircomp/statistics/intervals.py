@@ -66,10 +66,10 @@ def wilson(passes: int, count: int, *, level: float = 0.95) -> Interval | None:
 
 
 def least_error(count: float) -> float:
-    """The least standard error believed of a mean of `count` values in [0, 1]: 1/(2 count).
+    """The least standard error believed of a mean of `count` scores, or of differences of scores: 1/(2 count).
 
-    Scores that hardly differ say little about the pairs a sample happens to lack; this leaves room for one pair in
-    `count` that lies half the scale away.
+    Pairs that hardly differ say little about those that the sample happens to lack; this leaves room for one pair in
+    `count` that lies half the scale of scores away.
     """
     return 0.5 / count
 

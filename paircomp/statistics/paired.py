@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paircomp.statistics.averages import MOST_PAIRS_REDRAWN
 from paircomp.statistics.bootstrap import StratifiedBootstrap, stratified_bootstrap
-from paircomp.statistics.intervals import Interval, t_quantile
+from paircomp.statistics.intervals import Interval, least_error, t_quantile
 from paircomp.statistics.multiple import holm
 from paircomp.statistics.permutation import SignFlips, sign_flips
 from paircomp.statistics.power import minimal_detectable_effect
@@ -122,7 +122,8 @@ def _stratum_difference(
     a, b = float(first.mean()), float(second.mean())
     if first.size < 2:
         return Difference(a, b, b - a, None, None, p, p_holm, None)
-    error, degrees = float((second - first).std(ddof=1)) / math.sqrt(first.size), first.size - 1
+    error = max(float((second - first).std(ddof=1)) / math.sqrt(first.size), least_error(first.size))
+    degrees = first.size - 1
     ci, bounds = (_t_interval(b - a, error, degrees, level) for level in (1 - alpha, 1 - 2 * alpha))
     return Difference(a, b, b - a, ci, bounds, p, p_holm, minimal_detectable_effect(error, degrees, alpha=alpha))
 
@@ -133,11 +134,9 @@ def _macro_difference(
     a, b = (float(np.mean([values[:, measure].mean() for values in run.values()])) for run in (first, second))
     if redrawn is None:
         return Difference(a, b, b - a, None, None, p, None, None)
-    error, degrees = float(redrawn.error[measure]), float(redrawn.degrees[measure])
-    ci, bounds = (
-        _within_range(redrawn.studentised(measure, level=level)) or _t_interval(b - a, error, degrees, level)
-        for level in (1 - alpha, 1 - 2 * alpha)
-    )
+    error = max(float(redrawn.error[measure]), least_error(redrawn.trials))
+    degrees = float(redrawn.degrees[measure])
+    ci, bounds = (_macro_interval(redrawn, measure, b - a, error, level) for level in (1 - alpha, 1 - 2 * alpha))
     return Difference(a, b, b - a, ci, bounds, p, None, minimal_detectable_effect(error, degrees, alpha=alpha))
 
 
@@ -152,10 +151,16 @@ def _redrawn(differences: _Strata, draws: int, seed: int) -> StratifiedBootstrap
 
 
 def _t_interval(difference: float, error: float, degrees: float, level: float) -> Interval:
-    """Student's interval. Differences lie mid-scale, where it needs no bending; equal runs get [0, 0]."""
+    """Student's interval. Differences lie mid-scale, where it needs no bending."""
     half = t_quantile(0.5 + level / 2, degrees) * error
     return Interval(max(-1.0, difference - half), min(1.0, difference + half))
 
 
-def _within_range(interval: Interval | None) -> Interval | None:
-    return None if interval is None else Interval(max(-1.0, interval.low), min(1.0, interval.high))
+def _macro_interval(
+    redrawn: StratifiedBootstrap, measure: int, difference: float, error: float, level: float
+) -> Interval:
+    """Studentised where there is spread enough for it, as for the averages of one run; else Student's."""
+    studentised = redrawn.studentised(measure, level=level) if error > least_error(redrawn.trials) else None
+    if studentised is None:
+        return _t_interval(difference, error, float(redrawn.degrees[measure]), level)
+    return Interval(max(-1.0, studentised.low), min(1.0, studentised.high))
