@@ -8,6 +8,9 @@ Besides the methods below a part may carry these attributes; `paircomp.runtime.c
 - ``identity``: a mapping of JSON values that belongs to the run's or judge's identity (template text, weights digest).
 - ``supports_seeds`` (generators, default True): False where the service takes no seed; the manifest records it.
 - ``max_batch_size`` (default none): the pipeline never cuts larger batches.
+- ``concurrency`` (default none): a part that answers so many requests at the same time, a server's client for
+  instance. The pipeline then hands it many times as many, and it yields each answer as it arrives.
+- ``keep_logs(folder)`` (generators): called once before the first batch; whatever a program says goes there.
 
 A factory may carry, readable without calling it:
 

@@ -158,6 +158,7 @@ class Generated:
         key: the request's key.
         image: any Pillow mode; stored as RGB.
         unscored: why there is no image, for instance ``refused: content policy``.
+        retry: with `unscored`: the reason may pass (a timeout, a file not there yet), so the next command asks again.
         seconds: time spent on this image, where the generator knows it.
         prompt_sent: the text the model saw, where it differs from the request's.
         metadata: JSON values worth keeping beside the image.
@@ -169,6 +170,7 @@ class Generated:
     seconds: float | None = None
     prompt_sent: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    retry: bool = False
 
 
 class Question(NamedTuple):
@@ -212,6 +214,7 @@ class Judgement:
         log_no: log of the no mass.
         evidence: JSON values that explain the score.
         unscored: why there is no score.
+        retry: with `unscored`: the reason may pass, so the next command asks again.
     """
 
     key: ImageKey
@@ -221,6 +224,7 @@ class Judgement:
     log_no: float | None = None
     evidence: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     unscored: str | None = None
+    retry: bool = False
 
 
 @dataclass(frozen=True)

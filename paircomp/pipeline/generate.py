@@ -9,19 +9,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from paircomp.errors import GenerationError
+from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.protocols import ImageGenerator
 from paircomp.run_store import ImageIndex, ImageState, PartWriter, Run, Selection
-from paircomp.runtime.batches import Answered, BatchRunner, Failed
+from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import identity_of
 from paircomp.runtime.files import disk_faults, write_atomically
 from paircomp.runtime.images import UnreadableImageError, png_bytes
 from paircomp.types import Generated, GenerationRequest, ImageKey, Suite, image_seed
 
-__all__ = ["DEFAULT_BATCH", "generate_images", "missing_images"]
-
-#: What ``auto`` starts from; halved when memory runs out.
-DEFAULT_BATCH = 8
+__all__ = ["generate_images", "missing_images"]
 
 
 def missing_images(
@@ -55,7 +53,8 @@ def generate_images(
         open_generator: brings the generator; called only when something is missing, and what it brings is closed.
         selection: which pairs.
         who: the generator's name, for messages.
-        batch_size: largest batch; default :data:`DEFAULT_BATCH`, and never above the generator's ``max_batch_size``.
+        batch_size: largest batch, never above the generator's ``max_batch_size``; default found while drawing, and
+            remembered in the run.
         progress: hears of each image.
 
     Raises:
@@ -73,16 +72,19 @@ def generate_images(
         started = time.monotonic()
         heard.start(count, what="images")
         requests = missing_images(suite, index, pairs, run_seed=int(run.identity["run_seed"]))
+        remembered = RememberedBatchSize(records.path)
         try:
             if count.cached < count.total:
                 with contextlib.closing(open_generator()) as generator, records.writer() as writer:
-                    run.settle_generator(identity_of(generator), seeded=getattr(generator, "supports_seeds", True))
-                    for outcome in _runner(generator, who, batch_size).run(requests):
+                    _introduce(run, generator)
+                    size = remembered.choose(generator, batch_size)
+                    for outcome in _runner(generator, who, size).run(requests):
                         drawn = _store(run, writer, outcome, who=who)
                         count.new += 1
                         count.unscored += not drawn
                         heard.advance(count)
         finally:
+            remembered.store()
             count.seconds = time.monotonic() - started
             heard.finish(count)
     return count
@@ -95,16 +97,21 @@ def _count(suite: Suite, index: ImageIndex, pairs: tuple[int, ...]) -> StepCount
     return StepCount("generate", total=total, cached=int(settled.sum()))
 
 
-def _runner(generator: ImageGenerator, who: str, batch_size: int | None) -> BatchRunner[GenerationRequest, Generated]:
-    limit = getattr(generator, "max_batch_size", None)
-    size = batch_size or DEFAULT_BATCH
+def _introduce(run: Run, generator: ImageGenerator) -> None:
+    run.settle_generator(identity_of(generator), seeded=getattr(generator, "supports_seeds", True))
+    keep_logs = getattr(generator, "keep_logs", None)
+    if keep_logs is not None:
+        keep_logs(run.path / "logs")
+
+
+def _runner(generator: ImageGenerator, who: str, size: BatchSize) -> BatchRunner[GenerationRequest, Generated]:
     return BatchRunner(
         generator.generate,
         expected=lambda request: (request.key,),
         answered=_key_of,
         who=f"generator {who!r}",
         failure=GenerationError,
-        batch_size=min(size, limit) if limit else size,
+        batch_size=size,
     )
 
 
@@ -126,7 +133,7 @@ def _store(run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[G
     if answer.metadata:
         record["metadata"] = dict(answer.metadata)
     if answer.unscored is not None:
-        writer.write({**record, "unscored": answer.unscored})
+        writer.write({**record, "unscored": answer.unscored, **({"retry": True} if answer.retry else {})})
         return False
     if answer.image is None:
         raise GenerationError(f"generator {who!r} answered {tuple(answer.key)} with neither an image nor a reason")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paircomp.errors import JudgeError, MissingImagesError
+from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.protocols import Judge
 from paircomp.run_store import ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
-from paircomp.runtime.batches import Answered, BatchRunner, Failed
+from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import identity_of
 from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.types import ImageKey, Judgement, JudgeRequest, Question, Suite
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["judge_images"]
-
-#: What ``auto`` starts from; halved when memory runs out.
-DEFAULT_BATCH = 8
 
 
 def judge_images(
@@ -50,7 +48,8 @@ def judge_images(
         name: the judge's name, which names its folder.
         identity: what must agree for its earlier answers to be kept.
         cross: ask about the other prompts of the pair too.
-        batch_size: images at a time; default :data:`DEFAULT_BATCH`, and never above the judge's ``max_batch_size``.
+        batch_size: images at a time, never above the judge's ``max_batch_size``; default found while judging, and
+            remembered in the run.
         progress: hears of each image.
 
     Raises:
@@ -63,14 +62,16 @@ def judge_images(
     with run.lock(f"judge {name}"):
         folder.settle(identity)
         work = _Work(run, suite, folder, selection, cross=cross)
+        remembered = RememberedBatchSize(folder.path)
         started = time.monotonic()
         heard.start(work.count, what="judgements")
         try:
             if work.count.cached < work.count.total:
                 with contextlib.closing(open_judge()) as judge, folder.records.writer() as writer:
                     folder.settle({"says": identity_of(judge)})
-                    work.do(judge, writer, heard, batch_size=batch_size, who=f"judge {name!r}")
+                    work.do(judge, writer, heard, size=remembered.choose(judge, batch_size), who=f"judge {name!r}")
         finally:
+            remembered.store()
             work.count.seconds = time.monotonic() - started
             heard.finish(work.count)
     return work.count
@@ -123,17 +124,15 @@ class _Work:
             questions = tuple(Question(prompt, pair.prompts[prompt], pair.subtask) for prompt in prompts)
             yield JudgeRequest(key, (image,), questions)
 
-    def do(self, judge: Judge, writer: PartWriter, progress: Progress, *, batch_size: int | None, who: str) -> None:
+    def do(self, judge: Judge, writer: PartWriter, progress: Progress, *, size: BatchSize, who: str) -> None:
         """Ask everything that is open."""
-        limit = getattr(judge, "max_batch_size", None)
-        size = batch_size or DEFAULT_BATCH
         runner = BatchRunner(
             judge.judge,
             expected=lambda request: ((*request.key, question.judged_prompt) for question in request.questions),
             answered=_key_of,
             who=who,
             failure=JudgeError,
-            batch_size=min(size, limit) if limit else size,
+            batch_size=size,
         )
         for outcome in runner.run(self._requests(writer, progress)):
             if isinstance(outcome, Failed):
@@ -148,6 +147,8 @@ class _Work:
         record = self._place(answer.key, answer.judged_prompt)
         said = {"score": answer.score, "log_yes": answer.log_yes, "log_no": answer.log_no, "unscored": answer.unscored}
         record |= {name: value for name, value in said.items() if value is not None}
+        if answer.unscored is not None and answer.retry:
+            record["retry"] = True
         if answer.evidence:
             record["evidence"] = dict(answer.evidence)
         writer.write(record)

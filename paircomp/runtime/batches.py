@@ -6,14 +6,17 @@ once, nothing else) and keeps every answer that arrived before something broke.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from paircomp.errors import AdapterError, OutOfMemory, PairCompError
+from paircomp.runtime.memory import forget_frames, free_device_memory, is_out_of_memory
 
-__all__ = ["Answered", "BatchRunner", "Failed", "is_out_of_memory"]
+__all__ = ["Answered", "BatchRunner", "BatchSize", "Failed", "batch_size_for"]
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -21,6 +24,11 @@ Key = tuple[int, ...]
 
 #: After so many failures in a row the fault is the adapter's, not the requests'.
 FAILURES_IN_A_ROW = 10
+#: What an automatic batch size begins with, and how far it grows.
+DEFAULT_BATCH, LARGEST_BATCH = 8, 64
+_TIMED_BATCHES = 2  # the first at a new size may pay for compilation or allocation
+_WORTH_IT = 1.1
+_BATCHES_PER_WORKER = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +47,73 @@ class Failed(Generic[Request]):
     reason: str
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, without importing torch: ours, Python's, or torch's by name."""
-    if isinstance(error, (OutOfMemory, MemoryError)):
-        return True
-    said = str(error).lower()
-    return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
-    )
+class BatchSize:
+    """How many requests go out together: fixed, or found while the work is done.
+
+    A size that is being found doubles as long as that pays: two whole batches are timed at each size, and unless the
+    better of them beats the size before by a tenth, that earlier one is taken for good. Any size is halved for good
+    when memory runs out.
+
+    Args:
+        size: what to begin with, at least 1.
+        largest: never exceeded; equal to `size` means that nothing is tried out.
+
+    Attributes:
+        size: the size as it is now.
+        largest: the bound as it is now; below any size that did not fit.
+        growing: whether a larger size may still be tried.
+    """
+
+    def __init__(self, size: int, *, largest: int | None = None) -> None:
+        self.size = max(1, size)
+        self.largest = max(self.size, largest or 0)
+        self.growing = self.largest > self.size
+        self._before: tuple[int, float] | None = None
+        self._rates: list[float] = []
+
+    def went_well(self, requests: int, seconds: float) -> None:
+        """Hear that a batch of `requests` was answered whole in `seconds`."""
+        if not self.growing or requests < self.size:
+            return
+        self._rates.append(requests / max(seconds, 1e-9))
+        if len(self._rates) >= _TIMED_BATCHES:
+            self._decide(max(self._rates))
+            self._rates.clear()
+
+    def _decide(self, rate: float) -> None:
+        if self._before is not None and rate < self._before[1] * _WORTH_IT:
+            self.size, self.growing = self._before[0], False
+            return
+        self._before = (self.size, rate)
+        self.size = min(2 * self.size, self.largest)
+        self.growing = self.size > self._before[0]
+
+    def ran_out(self, requests: int) -> int:
+        """Hear that a batch of `requests` did not fit in memory; returns the size to go on with."""
+        self.largest = max(1, requests - 1)
+        self.size = max(1, requests // 2)
+        self.growing = False
+        return self.size
+
+
+def batch_size_for(part: object, wanted: int | None, *, start: BatchSize | None = None) -> BatchSize:
+    """The batch size for a generator or judge.
+
+    Args:
+        part: may declare ``max_batch_size``, or ``concurrency`` when it answers so many requests at the same time.
+        wanted: what the user asked for; ``None`` is automatic.
+        start: what an earlier command on this run found.
+    """
+    limit = getattr(part, "max_batch_size", None)
+    concurrency = getattr(part, "concurrency", None)
+    if wanted is not None:
+        return BatchSize(min(wanted, limit) if limit else wanted)
+    if concurrency:
+        # Workers idle only while the last answers of a batch come in: a sixteenth of the time, as a rule.
+        size = max(1, concurrency) * _BATCHES_PER_WORKER
+        return BatchSize(min(size, limit) if limit else size)
+    found = start or BatchSize(DEFAULT_BATCH, largest=LARGEST_BATCH)
+    return BatchSize(min(found.size, limit), largest=min(found.largest, limit)) if limit else found
 
 
 class BatchRunner(Generic[Request, Answer]):
@@ -58,7 +125,7 @@ class BatchRunner(Generic[Request, Answer]):
         answered: the key of one answer.
         who: named in messages, for instance ``generator 'sketch'``.
         failure: the error class for a broken contract.
-        batch_size: largest batch, at least 1; halved for good each time memory runs out.
+        batch_size: largest batch; adapted to what went well and what did not fit.
     """
 
     def __init__(
@@ -69,7 +136,7 @@ class BatchRunner(Generic[Request, Answer]):
         answered: Callable[[Answer], Key],
         who: str,
         failure: type[AdapterError],
-        batch_size: int,
+        batch_size: BatchSize,
     ) -> None:
         self._call = call
         self._expected = expected
@@ -77,7 +144,7 @@ class BatchRunner(Generic[Request, Answer]):
         self._who = who
         self._failure = failure
         self._failures = 0
-        self.batch_size = max(1, batch_size)
+        self.batch_size = batch_size
 
     def run(self, requests: Iterable[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:
         """Answers and failures, as they come.
@@ -86,28 +153,35 @@ class BatchRunner(Generic[Request, Answer]):
             AdapterError: of the class `failure`, when the contract is broken or everything fails.
         """
         stream = iter(requests)
-        while batch := list(itertools.islice(stream, self.batch_size)):
+        while batch := list(itertools.islice(stream, self.batch_size.size)):
             yield from self._run_batch(batch)
 
     def _run_batch(self, batch: list[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:
         open_keys = {key: request for request in batch for key in self._expected(request)}
         trouble: Exception | None = None
+        started = time.perf_counter()
         try:
-            for answer in self._call(batch):
-                self._settle(answer, open_keys)
-                self._failures = 0
-                yield Answered(answer, len(batch))
+            with contextlib.closing(self._answers(batch)) as answers:
+                for answer in answers:
+                    self._settle(answer, open_keys)
+                    self._failures = 0
+                    yield Answered(answer, len(batch))
         except PairCompError as error:
             if not isinstance(error, OutOfMemory):
                 raise
             trouble = error
         except Exception as error:  # an adapter may raise anything; it becomes a reason, never a zero
             trouble = error
-        left = [request for request in batch if any(key in open_keys for key in self._expected(request))]
         if trouble is None:
             self._refuse_too_few(batch, open_keys)
+            self.batch_size.went_well(len(batch), time.perf_counter() - started)
         else:
+            left = [request for request in batch if any(key in open_keys for key in self._expected(request))]
             yield from self._recover(left, trouble, size=len(batch))
+
+    def _answers(self, batch: list[Request]) -> Generator[Answer, None, None]:
+        """What the adapter yields; closing this tells the adapter that nobody listens any more."""
+        yield from self._call(batch)
 
     def _settle(self, answer: Answer, open_keys: dict[Key, Request]) -> None:
         key = self._answered(answer)
@@ -135,7 +209,9 @@ class BatchRunner(Generic[Request, Answer]):
             return
         step = 1
         if is_out_of_memory(trouble):
-            self.batch_size = step = max(1, size // 2)
+            step = self.batch_size.ran_out(size)
+            forget_frames(trouble)
+            free_device_memory()
         for start in range(0, len(left), step):
             yield from self._run_batch(left[start : start + step])
 
