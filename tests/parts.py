@@ -34,7 +34,8 @@ def small_suite(pairs: int = 4, *, samples: int = 2) -> Suite:
 
 
 IDENTITY: dict[str, Any] = {
-    "model": "flat", "adapter": "flat", "checkpoint": None, "revision": None, "recipe": {}, "dtype": None, "run_seed": 0,
+    "model": "flat", "adapter": "flat", "checkpoint": None, "revision": None, "recipe": {}, "dtype": None,
+    "run_seed": 0,
 }  # fmt: skip
 
 

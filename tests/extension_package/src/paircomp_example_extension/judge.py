@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from paircomp.runtime.capabilities import declares
 from paircomp.types import Judgement, JudgeRequest
 from paircomp_example_extension.colours import Colour, colour_of
 
@@ -17,6 +18,7 @@ __all__ = ["ColourJudge", "example_colour"]
 _HALVED_BY = 0.2
 
 
+@declares(cross_by_default=True)  # asking about the pair's other prompt too costs nothing
 def example_colour(*, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None) -> ColourJudge:
     """Scores how near the image's mean colour is to that of the prompt's hash; needs no weights.
 
@@ -33,7 +35,6 @@ class ColourJudge:
     """The score is 1 for the prompt's very colour, and halves with each fifth of the range that the mean is off."""
 
     identity = {"rule": "example-colour/1"}
-    cross_by_default = True  # asking about the pair's other prompt too costs nothing
 
     def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
         """One judgement per question; the image of a request is looked at once."""
