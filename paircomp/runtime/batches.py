@@ -88,12 +88,11 @@ class BatchSize:
         self.size = min(2 * self.size, self.largest)
         self.growing = self.size > self._before[0]
 
-    def ran_out(self, requests: int) -> int:
-        """Hear that a batch of `requests` did not fit in memory; returns the size to go on with."""
+    def ran_out(self, requests: int) -> None:
+        """Hear that a batch of `requests` did not fit in memory."""
         self.largest = max(1, requests - 1)
         self.size = max(1, requests // 2)
         self.growing = False
-        return self.size
 
 
 def batch_size_for(part: object, wanted: int | None, *, start: BatchSize | None = None) -> BatchSize:
@@ -207,13 +206,15 @@ class BatchRunner(Generic[Request, Answer]):
         if size == 1:
             yield self._give_up(left[0], trouble)
             return
-        step = 1
-        if is_out_of_memory(trouble):
-            step = self.batch_size.ran_out(size)
+        ran_out = is_out_of_memory(trouble)
+        if ran_out:
+            self.batch_size.ran_out(size)
             forget_frames(trouble)
             free_device_memory()
-        for start in range(0, len(left), step):
-            yield from self._run_batch(left[start : start + step])
+        while left:
+            step = self.batch_size.size if ran_out else 1  # the first half may not fit either
+            batch, left = left[:step], left[step:]
+            yield from self._run_batch(batch)
 
     def _give_up(self, request: Request, trouble: Exception) -> Failed[Request]:
         self._failures += 1
