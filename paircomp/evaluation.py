@@ -178,33 +178,48 @@ class Evaluation:
         device = resolve_device(self.device)
         run.begin("generate", selection=self.selection, device=device)
         return generate_images(
-            run, self.suite, lambda: self._open_generator(device), self.selection,
+            run, self.suite, self.open_generator, self.selection,
             who=self.spec.adapter, batch_size=self.batch_size, progress=progress,
         )  # fmt: skip
 
-    def _open_generator(self, device: str) -> ImageGenerator:
+    def open_generator(self) -> ImageGenerator:
+        """Load the generator."""
         if self.generator is not None:
             return self.generator
         if self.spec is None:
             raise ConfigError(["no model to draw with"], where="generate")
         factory = self.registry.generator(self.spec.adapter)
+        device = resolve_device(self.device)
         return factory(checkpoint=self.spec.checkpoint, device=device, dtype=self.dtype, **self.spec.recipe)
+
+    def open_judge(self) -> Judge:
+        """Load the judge."""
+        factory = self.registry.judge(self.judge_name)
+        return factory(checkpoint=self.judge_checkpoint, device=resolve_device(self.device), **self.judge_options)
+
+    @property
+    def judge_name(self) -> str:
+        """The judge's name, or the suite's own judge.
+
+        Raises:
+            ConfigError: none was named and the suite has none.
+        """
+        return self.judge or default_judge(self.suite)
+
+    def asks_cross(self) -> bool:
+        """Whether the judge is asked about the other prompts of the pair too."""
+        if self.cross is not None:
+            return self.cross
+        return bool(getattr(self.registry.judge(self.judge_name), "cross_by_default", False))
 
     def judge_run(self, run: Run, progress: Progress | None = None) -> StepCount:
         """Ask the judge what it has not been asked."""
-        name = self.judge or default_judge(self.suite)
-        factory = self.registry.judge(name)
-        device = resolve_device(self.device)
-        cross = self.cross if self.cross is not None else bool(getattr(factory, "cross_by_default", False))
-        identity = {"name": name, "checkpoint": self.judge_checkpoint,
-                    "options": effective_options(factory, self.judge_options)}  # fmt: skip
-        run.begin("judge", selection=self.selection, device=device, judge=name)
-
-        def open_judge() -> Judge:
-            return factory(checkpoint=self.judge_checkpoint, device=device, **self.judge_options)
-
+        name = self.judge_name
+        options = effective_options(self.registry.judge(name), self.judge_options)
+        identity = {"name": name, "checkpoint": self.judge_checkpoint, "options": options}
+        run.begin("judge", selection=self.selection, device=resolve_device(self.device), judge=name)
         return judge_images(
-            run, self.suite, open_judge, self.selection, name=name, identity=identity, cross=cross,
+            run, self.suite, self.open_judge, self.selection, name=name, identity=identity, cross=self.asks_cross(),
             batch_size=self.batch_size, progress=progress,
         )  # fmt: skip
 
