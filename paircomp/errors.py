@@ -6,6 +6,7 @@ PairCompError
 ├── AdapterError                        a generator or judge that cannot be used
 │   ├── UnknownNameError(name, known)   no such model, generator, judge or suite
 │   ├── UnavailableError(package, pip)  a package, device or weight that is missing
+│   ├── NotRunnableError(model, ...)    a model that this machine cannot run; names all it lacks at once
 │   ├── OutOfMemory                     the batch did not fit; the pipeline halves it
 │   ├── GenerationError                 a generator broke its contract or kept failing
 │   └── JudgeError                      a judge broke its contract or kept failing
@@ -33,6 +34,7 @@ __all__ = [
     "GenerationError",
     "JudgeError",
     "MissingImagesError",
+    "NotRunnableError",
     "OutOfMemory",
     "PairCompError",
     "RunError",
@@ -118,6 +120,22 @@ class UnavailableError(AdapterError):
         self.package = package
         self.remedy = remedy
         super().__init__(f"{what} needs {package}, which is not available here; next: {remedy}")
+
+
+class NotRunnableError(AdapterError):
+    """A model that cannot run on this machine as it is asked for.
+
+    Args:
+        model: its name.
+        missing: everything that it lacks, each with what would bring it.
+        instead: what would run here.
+    """
+
+    def __init__(self, model: str, *, missing: Sequence[str], instead: str) -> None:
+        self.model = model
+        self.missing = tuple(missing)
+        self.instead = instead
+        super().__init__(f"model {model!r} cannot run here: {_join_faults(self.missing)}; what runs here: {instead}")
 
 
 class OutOfMemory(AdapterError):  # noqa: N818 - the field's word

@@ -242,8 +242,15 @@ class ModelSpec:
         family: for the catalogue.
         licence: of the weights.
         resolution: native width and height in pixels.
-        parameters: number of weights; ``None`` where unknown.
+        parameters: weights of the network that draws, without text encoders and decoders; ``None`` where unknown.
         packages: import names that must be there.
+        dtype: number format of the weights in the recipe, overridable with ``--dtype``; ``None`` leaves it to the
+            adapter.
+        download: bytes of the files that a first use fetches, about; ``None`` where unknown or where there are none.
+        memory: bytes that all weights take once loaded in `dtype`, about; drawing needs more. ``None`` as above.
+        gated: whether a licence must be accepted on the checkpoint's page before its weights can be fetched.
+        published: whether the weights can be had at all.
+        setup: what the user must bring before this can run, for adapters that draw with a program of the user's own.
         description: one line.
         source: paper or repository.
     """
@@ -260,6 +267,12 @@ class ModelSpec:
     resolution: tuple[int, int] | None = None
     parameters: int | None = None
     packages: tuple[str, ...] = ()
+    dtype: str | None = None
+    download: int | None = None
+    memory: int | None = None
+    gated: bool = False
+    published: bool = True
+    setup: str = ""
     description: str = ""
     source: str = ""
 
