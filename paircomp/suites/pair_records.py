@@ -76,8 +76,9 @@ class PairReader:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._line_of_prompts: dict[tuple[str, ...], int] = {}
-        self._line_of_label: dict[str, int] = {}
+        # By position, not by line: the whole file may be one line.
+        self._seen_prompts: dict[tuple[str, ...], tuple[int, int]] = {}
+        self._seen_labels: dict[str, tuple[int, int]] = {}
 
     def read(self, line: int, value: object, position: int) -> PromptPair | None:
         """The pair at `position` of the suite, which `line` of the file holds; ``None`` when it has faults."""
@@ -91,7 +92,7 @@ class PairReader:
         subtask = self._field(line, _subtask, value)
         label = self._field(line, lambda record: _label(record, default=str(position)), value)
         metadata = self._field(line, _metadata, value)
-        self._check_new(line, prompts, label)
+        self._check_new((position, line), prompts, label)
         if prompts is None or subtask is None or label is None or metadata is None:
             return None
         if not metadata:  # the shared empty mapping: a quarter of a million own ones would take 16 MB
@@ -106,18 +107,19 @@ class PairReader:
                 self._faults.add(line, fault)
             return None
 
-    def _check_new(self, line: int, prompts: tuple[str, ...] | None, label: str | None) -> None:
+    def _check_new(self, place: tuple[int, int], prompts: tuple[str, ...] | None, label: str | None) -> None:
+        line = place[1]
         if prompts is not None:
             comparable = tuple(sorted(map(_comparable, prompts)))
             if comparable[0] == comparable[-1]:
                 self._faults.add(line, "both prompts are the same")
-            first = self._line_of_prompts.setdefault(comparable, line)
-            if first != line:
-                self._faults.add(line, f"the pair of {self._faults.unit} {first} again (in either order)")
+            first = self._seen_prompts.setdefault(comparable, place)
+            if first != place:
+                self._faults.add(line, f"the pair of {self._faults.unit} {first[1]} again (in either order)")
         if label is not None:
-            first = self._line_of_label.setdefault(label, line)
-            if first != line:
-                self._faults.add(line, f"pair_id {label!r} is that of {self._faults.unit} {first}")
+            first = self._seen_labels.setdefault(label, place)
+            if first != place:
+                self._faults.add(line, f"pair_id {label!r} is that of {self._faults.unit} {first[1]}")
 
 
 @functools.lru_cache(maxsize=1024)

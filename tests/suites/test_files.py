@@ -262,3 +262,15 @@ def test_a_subtask_name_is_its_own_name(text: str) -> None:
 def test_prompt_hashes_are_those_of_their_utf8() -> None:
     # printf 'café' | sha256sum
     assert prompt_sha256("café") == "850f7dc43910ff890f8879c0ed26fe697c93a067ad93a7d50f466a7028a9bf4e"
+
+
+def test_duplicates_are_found_in_a_file_of_one_line(tmp_path: Path) -> None:
+    pairs = [{"caption1": a, "caption2": b, "category": "x", "id": i} for a, b, i in ("abp", "baq", "cdp")]
+    path = tmp_path / "suite.json"
+    path.write_text(json.dumps(pairs), encoding="utf-8")
+    with pytest.raises(SuiteError) as raised:
+        load_suite_file(path)
+    assert raised.value.faults == (
+        "line 1: the pair of line 1 again (in either order)",
+        "line 1: pair_id 'p' is that of line 1",
+    )
