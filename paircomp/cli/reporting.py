@@ -153,7 +153,7 @@ def write_reports(
     contents: dict[str, Callable[[], dict[str, bytes]]] = {
         "json": lambda: {"report.json": _json(report)},
         "md": lambda: {"report.md": _markdown(report)},
-        "csv": lambda: _tables(evaluated, report, judge),
+        "csv": lambda: _tables(evaluated, report, judge, texts=include_prompts or evaluated.suite.prompts_public),
         "html": lambda: {"report.html": _page(report)},
         "hub": lambda: export_hub(evaluated, report, dataset=hub_dataset),
         "official": lambda: export_official_scores(evaluated, judge),
@@ -188,8 +188,14 @@ def _page(report: Report) -> bytes:
     return to_html(report).encode()
 
 
-def _tables(evaluated: EvaluatedRun, report: Report, judge: str) -> dict[str, bytes]:
+def _tables(evaluated: EvaluatedRun, report: Report, judge: str, *, texts: bool) -> dict[str, bytes]:
+    """The score table and the pairs; prompts that may not be republished appear as their SHA-256."""
     from paircomp.report.tables import to_csv
+    from paircomp.suites import prompt_sha256
 
-    pairs = evaluated.pair_frame(judge).to_csv(index=False)
+    frame = evaluated.pair_frame(judge)
+    if not texts:
+        for column in ("prompt1", "prompt2"):
+            frame[f"{column}_sha256"] = frame.pop(column).map(prompt_sha256)
+    pairs = frame.to_csv(index=False, lineterminator="\n")
     return {"report.csv": to_csv(report).encode(), "pairs.csv": pairs.encode()}

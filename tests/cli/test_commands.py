@@ -206,6 +206,13 @@ def test_the_official_550_pairs_are_judged_from_a_folder(capfd: pytest.CaptureFi
     assert report["coverage"] == {**report["coverage"], "images": 2200, "scored": 2200}
     assert report["average"]["s_g"] == pytest.approx(expected["Average"]["s_g"], abs=1e-12)
     assert all(pair["prompts"] is None for pair in report["worst_pairs"])
+    caption = json.loads((folder / "PairComp.json").read_text())[0]["caption1"]
+    assert run(["report", path, "--format", "json,md,csv,html,eee,hub", "--hub-dataset", "a/b"]) == 0
+    written = [file for file in Path(path).rglob("*") if file.is_file() and file.name != "suite.jsonl"]
+    assert len(written) > 8
+    assert not any(caption.encode() in file.read_bytes() for file in written)
+    assert run(["report", path, "--format", "csv", "--include-prompts"]) == 0
+    assert caption in (Path(path) / "pairs.csv").read_text()
 
 
 def test_models_judges_suites_and_doctor_answer_as_json(capfd: pytest.CaptureFixture[str]) -> None:
