@@ -20,15 +20,12 @@ from typing import Any, Literal, cast
 
 from paircomp.errors import AdapterError, ConfigError, PairCompError, UnavailableError, UnknownNameError
 from paircomp.protocols import GeneratorFactory, JudgeFactory
+from paircomp.runtime.requirements import EXTRA_OF_PACKAGE, install_line
 from paircomp.types import ModelSpec, Suite
 
 __all__ = ["Broken", "Registry"]
 
 Kind = Literal["model", "generator", "judge", "suite", "command"]
-
-_EXTRAS = {"torch": "models", "transformers": "models", "diffusers": "models", "accelerate": "models",
-           "safetensors": "models", "openai": "api", "peft": "train", "matplotlib": "train", "pyarrow": "data",
-           "datasets": "data", "ray": "ray", "sentencepiece": "diffusion", "ftfy": "diffusion"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -186,9 +183,9 @@ def _open(door: _Door, kind: str) -> Any:
         factory = door.load()
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
-        if missing in _EXTRAS:
-            remedy = f"python -m pip install 'paircomp[{_EXTRAS[missing]}]'"
-            raise UnavailableError(f"{kind} {door.name!r}", package=missing, remedy=remedy) from error
+        if missing in EXTRA_OF_PACKAGE:
+            what = f"{kind} {door.name!r}"
+            raise UnavailableError(what, package=missing, remedy=install_line([missing])) from error
         raise AdapterError(f"{kind} {door.name!r} from {door.origin} cannot be loaded: {_one_line(error)}") from error
     except Exception as error:
         raise AdapterError(f"{kind} {door.name!r} from {door.origin} cannot be loaded: {_one_line(error)}") from error

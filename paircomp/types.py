@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -250,6 +250,7 @@ class ModelSpec:
         memory: bytes that all weights take once loaded in `dtype`, about; drawing needs more. ``None`` as above.
         gated: whether a licence must be accepted on the checkpoint's page before its weights can be fetched.
         published: whether the weights can be had at all.
+        environment: environment variables that must be set, for instance the key of a service.
         setup: what the user must bring before this can run, for adapters that draw with a program of the user's own.
         description: one line.
         source: paper or repository.
@@ -272,9 +273,23 @@ class ModelSpec:
     memory: int | None = None
     gated: bool = False
     published: bool = True
+    environment: tuple[str, ...] = ()
     setup: str = ""
     description: str = ""
     source: str = ""
+
+    def overridden(self, *, checkpoint: str | None = None, options: Mapping[str, Any] | None = None) -> ModelSpec:
+        """The model with weights or options of the user's own.
+
+        What the catalogue knows of its own weights (revision, sizes, licence gate) is not said of others.
+        """
+        changed: dict[str, Any] = {"recipe": {**self.recipe, **(options or {})}}
+        if options:
+            changed["setup"] = ""  # whether the options bring what was asked for is the adapter's to say
+        if checkpoint is not None:
+            changed |= {"checkpoint": checkpoint, "revision": None, "parameters": None, "download": None,
+                        "memory": None, "gated": False, "published": True}  # fmt: skip
+        return replace(self, **changed)
 
 
 def _canonical(value: object) -> bytes:

@@ -111,7 +111,8 @@ def evaluation_of(given: dict[str, Any]) -> Evaluation:
     Raises:
         PairCompError: names and options that do not fit.
     """
-    from paircomp.evaluation import Evaluation, default_judge, resolve_model
+    from paircomp.evaluation import Evaluation, default_judge, default_run_path, resolve_model
+    from paircomp.pipeline.readiness import refuse_what_cannot_run
     from paircomp.run_store import Selection
     from paircomp.runtime.capabilities import parse_options
     from paircomp.suites import load_suite
@@ -126,6 +127,9 @@ def evaluation_of(given: dict[str, Any]) -> Evaluation:
     suite_name = given["suite"] or (spec.suite if spec else None)
     if suite_name is None:
         raise click.UsageError("--images needs --suite: which prompts were these images drawn from?")
+    if spec is not None and not (given["out"] or default_run_path(spec.name, suite_name, given["seed"])).is_dir():
+        # Before the suite is read: one that must be fetched first would hide what else is missing.
+        refuse_what_cannot_run(registry, spec, device=given["device"])
     suite = load_suite(registry, suite_name)
     judge = (given["judge"] or default_judge(suite)) if "judge" in given else None
     evaluation = Evaluation(

@@ -22,6 +22,7 @@ __all__ = [
     "missing_packages",
     "parse_options",
     "summary_of",
+    "takes",
 ]
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
@@ -129,6 +130,11 @@ def check_options(factory: Callable[..., Any], options: Mapping[str, Any], *, wh
             faults.append(f"{name}: expected {_type_name(hints[name])}, got {value!r}")
     if faults:
         raise ConfigError(faults, where=where)
+
+
+def takes(factory: Callable[..., Any], name: str) -> bool:
+    """Whether the factory has a keyword argument of that name."""
+    return name in inspect.signature(factory).parameters
 
 
 def _unknown(name: str, named: Mapping[str, inspect.Parameter]) -> str:
