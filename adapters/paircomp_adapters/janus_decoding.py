@@ -1,0 +1,166 @@
+"""The language model of a Janus, one image token after another, over a key-value cache that never moves.
+
+Runs the modules of transformers' Llama itself (so weights that are being trained, adapters and all, are always the
+current ones), but not its forward: the cache is allocated once and written in place, attention reads only the part in
+use, and no mask is built anew.
+
+Rows are aligned to the left: a row's text starts at slot 0 and its image tokens follow at once, so that slot and
+position are the same number and no padding is ever attended to. On a CPU, rows are filled up to a multiple of eight and
+the part in use to a multiple of sixteen, because then its matrix products give each row the same bits in every batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["CachedDecoder"]
+
+_CPU_ROWS = 8
+_SPAN = {"cpu": 16}
+_OTHER_SPAN = 64
+
+
+class CachedDecoder:
+    """Keys and values of a batch of rows, and the pass that extends them.
+
+    Args:
+        language_model: transformers' Llama.
+        rows: how many sequences.
+        slots: longest sequence.
+    """
+
+    def __init__(self, language_model: Any, *, rows: int, slots: int) -> None:
+        import torch
+
+        config = language_model.config
+        weight = language_model.embed_tokens.weight
+        self.model = language_model
+        self.device: torch.device = weight.device
+        self.dtype: torch.dtype = weight.dtype
+        self.rows = padded_rows(rows, self.device)
+        self.slots = _rounded(slots, _span_of(self.device))
+        self._heads: int = config.num_attention_heads
+        self._groups: int = config.num_key_value_heads
+        self._size: int = config.head_dim or config.hidden_size // config.num_attention_heads
+        shape = (config.num_hidden_layers, self.rows, self._groups, self.slots, self._size)
+        self._keys = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        self._values = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        positions = torch.arange(self.slots, device=self.device)
+        self._cosine, self._sine = (table[0] for table in language_model.rotary_emb(weight, positions[None]))
+        hidden = positions[None] > positions[:, None]  # [slot of the query, slot of the key]
+        self._bias = torch.zeros(hidden.shape, device=self.device).masked_fill(hidden, float("-inf"))
+        # Where the slot 0 of each row and head lies in a layer's cache seen as one list.
+        self._starts = torch.arange(self.rows * self._groups, device=self.device).view(self.rows, -1) * self.slots
+
+    def span(self, used: int) -> int:
+        """How many slots attention reads when `used` are in use."""
+        return min(self.slots, _rounded(used, _span_of(self.device)))
+
+    def extend(self, inputs: Tensor, slots: Tensor, span: int) -> Tensor:
+        """Pass the next inputs of every row and remember their keys and values.
+
+        Args:
+            inputs: ``[rows, n, H]`` embeddings.
+            slots: ``[rows, n]``, where they stand.
+            span: from :meth:`span` of the highest slot plus one.
+
+        Returns:
+            ``[rows, n, H]``, before the final norm.
+        """
+        cosine, sine = self._cosine[slots].unsqueeze(1), self._sine[slots].unsqueeze(1)  # [rows, 1, n, size]
+        bias = self._bias[slots][:, :, :span]  # [rows, n, span]
+        places = (self._starts[:, :, None] + slots[:, None, :]).flatten()  # [rows * groups * n]
+        hidden = inputs
+        for index, layer in enumerate(self.model.layers):
+            hidden = hidden + self._attend(index, layer, hidden, (cosine, sine), bias, places)
+            hidden = hidden + layer.mlp(_norm(layer.post_attention_layernorm, hidden))
+        return hidden
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """The final norm."""
+        return _norm(self.model.norm, hidden)
+
+    def copy_from(self, other: CachedDecoder, source: Tensor) -> None:
+        """Take over what `other` remembers, row ``source[i]`` for row i."""
+        self._keys[:, :, :, : other.slots] = other._keys[:, source]
+        self._values[:, :, :, : other.slots] = other._values[:, source]
+
+    def _attend(
+        self, index: int, layer: Any, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor, places: Tensor
+    ) -> Tensor:
+        rows, new, _ = hidden.shape
+        attention = layer.self_attn
+        normed = _norm(layer.input_layernorm, hidden)
+        query = _rotated(_split(attention.q_proj(normed), self._size), *rotation)  # [rows, heads, n, size]
+        key = _rotated(_split(attention.k_proj(normed), self._size), *rotation)
+        value = _split(attention.v_proj(normed), self._size)
+        keys, values = self._keys[index], self._values[index]
+        keys.view(-1, self._size).index_copy_(0, places, key.reshape(-1, self._size))
+        values.view(-1, self._size).index_copy_(0, places, value.reshape(-1, self._size))
+        span = bias.shape[-1]
+        attend = _products if self.device.type == "cpu" else _fused
+        mixed = attend(query, keys[:, :, :span], values[:, :, :span], bias, attention.scaling)
+        projected: Tensor = attention.o_proj(mixed.transpose(1, 2).reshape(rows, new, -1))
+        return projected
+
+
+def padded_rows(rows: int, device: torch.device) -> int:
+    """How many rows are computed for `rows` that are wanted."""
+    return _rounded(rows, _CPU_ROWS) if device.type == "cpu" else rows
+
+
+def _rounded(count: int, step: int) -> int:
+    return -(-count // step) * step
+
+
+def _span_of(device: torch.device) -> int:
+    return _SPAN.get(device.type, _OTHER_SPAN)
+
+
+def _split(projected: Tensor, size: int) -> Tensor:
+    return projected.view(*projected.shape[:-1], -1, size).transpose(1, 2)
+
+
+def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    import torch
+
+    first, second = states.chunk(2, -1)
+    return states * cosine + torch.cat((-second, first), -1) * sine
+
+
+def _norm(norm: Any, hidden: Tensor) -> Tensor:
+    from torch.nn import functional
+
+    return functional.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
+
+
+def _products(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """Attention by two batched products, which on a CPU neither copy the cache nor depend on the batch.
+
+    Args:
+        query: ``[rows, heads, n, size]``.
+        keys: ``[rows, groups, span, size]``, heads / groups heads share one.
+        values: likewise.
+        bias: ``[rows, n, span]``, 0 where a key is visible, minus infinity elsewhere.
+        scale: of the scores.
+    """
+    rows, heads, new, size = query.shape
+    groups, span = keys.shape[1:3]
+    shared = query.reshape(rows * groups, -1, size)  # heads of one group stand below each other
+    scores = shared.bmm(keys.flatten(0, 1).transpose(1, 2)) * scale
+    visible = scores.view(rows, heads, new, span).float() + bias.unsqueeze(1)
+    weights = visible.softmax(-1).to(values.dtype).view(rows * groups, -1, span)
+    return weights.bmm(values.flatten(0, 1)).view(rows, heads, new, size)
+
+
+def _fused(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """The same by one fused kernel, for accelerators."""
+    from torch.nn import functional
+
+    mask = bias.unsqueeze(1).to(query.dtype)
+    shared = keys.shape[1] != query.shape[1]
+    return functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scale, enable_gqa=shared)
