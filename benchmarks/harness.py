@@ -126,7 +126,7 @@ started = time.perf_counter()
 run = Run.open(Path(sys.argv[1]))
 suite = run.suite()
 drawn = generate_images(run, suite, never, Selection(), who="instant")
-judged = judge_images(run, suite, never, Selection(), name="instant", identity={}, cross=False)
+judged = judge_images(run, suite, never, Selection(), name="instant", identity={}, cross=False, images=drawn.images)
 print(json.dumps({"seconds": time.perf_counter() - started, "cached": drawn.cached + judged.cached,
                   "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """

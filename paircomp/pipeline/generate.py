@@ -68,6 +68,7 @@ def generate_images(
         lost = index.forget_lost_files(run.images_folder)
         pairs = selection.pairs(suite)
         count = _count(suite, index, pairs)
+        count.images = index
         count.dropped = records.dropped + lost
         started = time.monotonic()
         heard.start(count, what="images")
@@ -79,9 +80,10 @@ def generate_images(
                     _introduce(run, generator)
                     size = remembered.choose(generator, batch_size)
                     for outcome in _runner(generator, who, size).run(requests):
-                        drawn = _store(run, writer, outcome, who=who)
+                        key, record = _store(run, writer, outcome, who=who)
+                        index.take(key, record)
                         count.new += 1
-                        count.unscored += not drawn
+                        count.unscored += "sha256" not in record
                         heard.advance(count)
         finally:
             remembered.store()
@@ -121,11 +123,14 @@ def _key_of(answer: Any) -> tuple[int, ...]:
     return answer.key
 
 
-def _store(run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[GenerationRequest], *, who: str) -> bool:
-    """Write one image and its record; False where there is no image."""
+def _store(
+    run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[GenerationRequest], *, who: str
+) -> tuple[ImageKey, dict[str, Any]]:
+    """Write one image, where there is one, and its record."""
     if isinstance(outcome, Failed):
-        writer.write({**_place(outcome.request.key), "unscored": outcome.reason, "retry": True})
-        return False
+        failed = {**_place(outcome.request.key), "unscored": outcome.reason, "retry": True}
+        writer.write(failed)
+        return outcome.request.key, failed
     answer = outcome.answer
     record: dict[str, Any] = {**_place(answer.key), "seed": _seed(run, answer.key), "batch": outcome.batch}
     record |= {name: value for name, value in (("seconds", answer.seconds), ("prompt_sent", answer.prompt_sent))
@@ -133,8 +138,9 @@ def _store(run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[G
     if answer.metadata:
         record["metadata"] = dict(answer.metadata)
     if answer.unscored is not None:
-        writer.write({**record, "unscored": answer.unscored, **({"retry": True} if answer.retry else {})})
-        return False
+        record |= {"unscored": answer.unscored, **({"retry": True} if answer.retry else {})}
+        writer.write(record)
+        return answer.key, record
     if answer.image is None:
         raise GenerationError(f"generator {who!r} answered {tuple(answer.key)} with neither an image nor a reason")
     try:
@@ -145,8 +151,9 @@ def _store(run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[G
     path = run.images_folder / answer.key.filename
     with disk_faults(path):
         write_atomically(path, content, sync=False)  # the record writer syncs it within a second
-    writer.write({**record, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}, file=path)
-    return True
+    record |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    writer.write(record, file=path)
+    return answer.key, record
 
 
 def _seed(run: Run, key: ImageKey) -> int:

@@ -13,7 +13,7 @@ from paircomp.errors import JudgeError, MissingImagesError
 from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.protocols import Judge
-from paircomp.run_store import ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
+from paircomp.run_store import ImageIndex, ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
 from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import identity_of
 from paircomp.runtime.images import UnreadableImageError, read_rgb
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["judge_images"]
 
 
-def judge_images(
+def judge_images(  # noqa: PLR0913 - all but four keyword-only
     run: Run,
     suite: Suite,
     open_judge: Callable[[], Judge],
@@ -35,6 +35,7 @@ def judge_images(
     name: str,
     identity: Mapping[str, Any],
     cross: bool,
+    images: ImageIndex | None = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> StepCount:
@@ -48,6 +49,7 @@ def judge_images(
         name: the judge's name, which names its folder.
         identity: what must agree for its earlier answers to be kept.
         cross: ask about the other prompts of the pair too.
+        images: the images as a generate step of this process just left them; read from the run where absent.
         batch_size: images at a time, never above the judge's ``max_batch_size``; default found while judging, and
             remembered in the run.
         progress: hears of each image.
@@ -61,7 +63,7 @@ def judge_images(
     folder = run.judge(name)
     with run.lock(f"judge {name}"):
         folder.settle(identity)
-        work = _Work(run, suite, folder, selection, cross=cross)
+        work = _Work(run, suite, folder, selection, images=images, cross=cross)
         remembered = RememberedBatchSize(folder.path)
         started = time.monotonic()
         heard.start(work.count, what="judgements")
@@ -80,10 +82,19 @@ def judge_images(
 class _Work:
     """What is left to ask of one judge about one run, and the writing down of the answers."""
 
-    def __init__(self, run: Run, suite: Suite, folder: JudgeFolder, selection: Selection, *, cross: bool) -> None:
+    def __init__(
+        self,
+        run: Run,
+        suite: Suite,
+        folder: JudgeFolder,
+        selection: Selection,
+        *,
+        images: ImageIndex | None,
+        cross: bool,
+    ) -> None:
         self._suite = suite
         self._images = run.images_folder
-        self._index = run.read_images(suite)
+        self._index = images or run.read_images(suite)
         records = folder.records
         self._table = JudgementTable(self._index).read(records.read())
         asked = self._asked(selection.pairs(suite), cross=cross)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from paircomp.run_store import ImageIndex
 
 __all__ = ["Progress", "Silent", "StepCount"]
 
@@ -20,6 +22,7 @@ class StepCount:
         unscored: items among `new` without a result.
         dropped: torn or damaged records found on reading and done again.
         seconds: wall time of this step.
+        images: the images as a generate step left them, so that the next step need not read them again.
     """
 
     step: str
@@ -29,6 +32,7 @@ class StepCount:
     unscored: int = 0
     dropped: int = 0
     seconds: float = 0.0
+    images: ImageIndex | None = field(default=None, repr=False, compare=False)
 
 
 class Progress(Protocol):

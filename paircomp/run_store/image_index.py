@@ -63,17 +63,21 @@ class ImageIndex:
         pairs, prompts, samples = self.state.shape
         for record in records:
             key = (record["pair"], record["prompt"], record["sample"])
-            if not (0 <= key[0] < pairs and 0 <= key[1] < prompts and 0 <= key[2] < samples):
-                continue
-            if "sha256" in record:
-                self.state[key] = ImageState.DRAWN
-                self.size[key] = record["bytes"]
-                self.tag[key] = int(record["sha256"][:16], 16)
-                self.modified[key] = record.get("modified", 0)
-            else:
-                self.state[key] = ImageState.FAILED if record.get("retry") else ImageState.REFUSED
-                self.reasons[ImageKey(*key)] = record["unscored"]
+            if 0 <= key[0] < pairs and 0 <= key[1] < prompts and 0 <= key[2] < samples:
+                self.take(key, record)
         return self
+
+    def take(self, key: tuple[int, int, int], record: Mapping[str, Any]) -> None:
+        """Take in one record of an image of the suite."""
+        if "sha256" in record:
+            self.state[key] = ImageState.DRAWN.value
+            self.size[key] = record["bytes"]
+            self.tag[key] = int(record["sha256"][:16], 16)
+            if "modified" in record:
+                self.modified[key] = record["modified"]
+        else:
+            self.state[key] = (ImageState.FAILED if record.get("retry") else ImageState.REFUSED).value
+            self.reasons[ImageKey(*key)] = record["unscored"]
 
     def forget_lost_files(self, folder: Path) -> int:
         """Mark as absent what a record claims and `folder` does not hold in the recorded size; returns how many."""
