@@ -177,7 +177,7 @@ def study(pool: dict[str, Floats], sizes: Sequence[int], replicates: int, draws:
             if previous is not None:
                 for name in ("s_a", "s_g"):
                     shift = measures[name] - previous[name]
-                    yield from cells(model, f"difference of {name}", shift, rows, counts, np.full(6, fill_value=True))
+                    yield from cells(model, f"difference of {name}", shift, rows, counts, np.zeros(6, dtype=bool))
             previous = measures
 
 
