@@ -128,7 +128,8 @@ class InternVLJudge:
         tiles_at_once: int,
     ) -> None:
         self._model, self._prompt, self._variant = model, prompt, variant
-        self._policy = TilePolicy(model.config.vision_config.image_size[0], variant.most_tiles)
+        seen: Any = model.config.vision_config
+        self._policy = TilePolicy(seen.image_size[0], variant.most_tiles)
         self._tiles_at_once = tiles_at_once
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="tiles")
         self.identity: Mapping[str, Any] = {
@@ -217,7 +218,7 @@ def _embedder(
     model: InternVLForConditionalGeneration, features: Tensor, image_token_id: int
 ) -> Callable[[Tensor], Tensor]:
     """Embeds ids; image tokens take the pictures' features in order."""
-    table = model.get_input_embeddings()
+    table: Any = model.get_input_embeddings()
 
     def embed(ids: Tensor) -> Tensor:
         inputs: Tensor = table(ids.to(table.weight.device))

@@ -69,6 +69,8 @@ def _config_from_original(said: Mapping[str, Any], image_token_id: int | None) -
         raise ValueError("only ps_version v2 with select_layer -1 is native")
     side = said.get("force_image_size") or vision["image_size"]
     text = {name: language[name] for name in _LANGUAGE_FIELDS if language.get(name) is not None}
+    if image_token_id is None:
+        raise ValueError("its tokenizer has no <IMG_CONTEXT>")
     return InternVLConfig(
         text_config=AutoConfig.for_model(_language_kind(language), **text, **_language_biases(language)),
         vision_config=InternVLVisionConfig(
@@ -146,16 +148,17 @@ def _internlm2_rules(config: InternVLConfig) -> tuple[Rule, ...]:
     """InternLM2 is Llama with other names and one matrix for query, key and value, grouped by key-value head."""
     theirs, ours = "language_model.model", "model.language_model"
     block, layer = f"{theirs}.layers.{{n}}", f"{ours}.layers.{{n}}"
-    text = config.text_config
+    text: Any = config.text_config
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     group = text.num_attention_heads // text.num_key_value_heads
 
     def split(fused: Tensor) -> Sequence[Tensor]:
-        rows = fused.unflatten(0, (-1, group + 2, size))  # [key-value heads, queries + key + value, head size, in]
-        return tuple(part.flatten(0, -2) for part in (rows[:, :group], rows[:, -2], rows[:, -1]))
+        rows = fused.view(-1, group + 2, size, *fused.shape[1:])  # [key-value heads, queries + key + value, size, in]
+        parts = (rows[:, :group], rows[:, -2], rows[:, -1])
+        return tuple(part.reshape(-1, *fused.shape[1:]) for part in parts)
 
     def join(parts: Sequence[Tensor]) -> Tensor:
-        heads = [part.unflatten(0, (text.num_key_value_heads, -1, size)) for part in parts]
+        heads = [part.reshape(text.num_key_value_heads, -1, size, *part.shape[1:]) for part in parts]
         return _grouped(heads)
 
     names = {
@@ -246,7 +249,7 @@ def load_internvl(
     weights = WeightFiles.of(folder)
     layout = _layout(folder, config, weights.shapes())
     with torch.device("meta"):
-        model = InternVLForConditionalGeneration(config)
+        model: Any = InternVLForConditionalGeneration(config)
     fill_model(model, weights, layout, device=device, dtype=dtype)
     model.requires_grad_(requires_grad=False)
     return model.eval(), weights

@@ -88,7 +88,7 @@ VARIANTS = {variant.name: variant for variant in _released()}
 
 
 def _factory(variant: Variant) -> _Factory:
-    @declares(requires=("torch", "transformers"), cross_by_default=True)
+    @declares(requires=("torch", "transformers"), cross_by_default=True, incidental=("device_map", "tiles_at_once"))
     def judge(
         *,
         checkpoint: str | None = None,

@@ -109,7 +109,8 @@ class _SentencePieces:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        pieces, run = [], []
+        pieces: list[str] = []
+        run: list[int] = []
         for number in ids:
             if number in self._words:
                 pieces += [self._model.decode(run), self._words[number]]

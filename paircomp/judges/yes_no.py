@@ -6,7 +6,7 @@ Shared by every local vision-language judge. Importing this module loads no torc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -110,9 +110,10 @@ def read_answers(logits: Tensor, tokens: AnswerTokens, arithmetic: Arithmetic) -
     total = logits.logsumexp(dim=-1)  # [N]
     logs = torch.stack([logits[:, list(side)].logsumexp(dim=-1) - total for side in (tokens.yes, tokens.no)])  # [2, N]
     masses = logs.exp() if arithmetic.top_k is None else _kept_masses(logits, tokens, arithmetic.top_k)  # [2, N]
+    rows = zip(sound.tolist(), logs.T.tolist(), masses.T.tolist(), strict=True)
     return [
-        _answer(*row, arithmetic) if fine else Answer(broken="the model's logits are not finite")
-        for fine, *row in zip(sound.tolist(), *logs.tolist(), *masses.tolist(), strict=True)
+        _answer(said, kept, arithmetic) if fine else Answer(broken="the model's logits are not finite")
+        for fine, said, kept in rows
     ]
 
 
@@ -125,7 +126,8 @@ def _kept_masses(logits: Tensor, tokens: AnswerTokens, top_k: int) -> Tensor:
     return torch.stack([kept[:, list(side)].sum(dim=-1) for side in (tokens.yes, tokens.no)])
 
 
-def _answer(log_yes: float, log_no: float, yes: float, no: float, arithmetic: Arithmetic) -> Answer:
+def _answer(logs: Sequence[float], masses: Sequence[float], arithmetic: Arithmetic) -> Answer:
+    (log_yes, log_no), (yes, no) = logs, masses
     if arithmetic.top_k is None:
         score = _share(log_yes - log_no)
     elif yes + no > 0:
