@@ -144,9 +144,12 @@ def compare(
         alpha: size of the tests.
 
     Raises:
-        ConfigError: the runs differ in K, in prompts per pair or in the subtask of a pair, or share no scored pair.
+        ConfigError: the runs differ in K, in prompts per pair or in the subtask of a pair, or share no scored pair; or
+            `alpha` is no size of a test.
     """
     faults = _faults(a, b)
+    if not 0 < alpha < 0.5:
+        faults.append(f"alpha must lie between 0 and 0.5, got {alpha!r}")
     if faults:
         raise ConfigError(faults, where=f"comparing {names[0]} with {names[1]}")
     first, second = pair_values(a, reading), pair_values(b, reading)

@@ -174,6 +174,8 @@ def test_runs_that_do_not_fit_are_refused():
     other = ScoreTable(a.pairs, ("text",) * len(a.pairs), a.scores)
     with pytest.raises(ConfigError, match="pair 0 has subtasks 'color' and 'text'"):
         compare(a, other, names=("old", "new"))
+    with pytest.raises(ConfigError, match=r"different K.*; alpha must lie between 0 and 0.5, got 5"):
+        compare(a, run(samples=3), alpha=5)
     single = ScoreTable(np.arange(2), ("color",) * 2, np.ones((2, 1, 2, 1)))
     with pytest.raises(ConfigError, match="prompts per pair differ"):
         compare(a, single)

@@ -89,16 +89,11 @@ def paired_differences(
     tested = {name: values for name, values in differences.items() if len(values)}
     flips = sign_flips(tested, [1 / len(differences)] * len(tested), draws=draws, seed=seed)
     measures = range(next(iter(differences.values())).shape[1])
-    adjusted = [_holm_by_name(flips, measure) for measure in measures]
+    adjusted = _adjusted(flips)
     strata = {
-        name: tuple(
-            _stratum_difference(
-                first[name][:, m], second[name][:, m], float(flips.strata[name][m]), adjusted[m][name], alpha
-            )
-            if name in tested
-            else _NOTHING
-            for m in measures
-        )
+        name: _stratum_differences(first[name], second[name], flips.strata[name], adjusted[name], alpha)
+        if name in tested
+        else tuple(_NOTHING for _ in measures)
         for name in differences
     }
     if len(tested) < len(differences):
@@ -111,9 +106,23 @@ def paired_differences(
 _NOTHING = Difference(None, None, None, None, None, None, None, None)
 
 
-def _holm_by_name(flips: SignFlips, measure: int) -> dict[str, float]:
-    p_values = [float(p[measure]) for p in flips.strata.values()]
-    return dict(zip(flips.strata, holm(p_values), strict=True))
+def _adjusted(flips: SignFlips) -> dict[str, NDArray[np.float64]]:
+    """Holm's p-values ``[M]`` by stratum, each measure a family of its own."""
+    families = np.array([holm(family.tolist()) for family in np.array(list(flips.strata.values())).T])  # [M, H]
+    return dict(zip(flips.strata, families.T, strict=True))
+
+
+def _stratum_differences(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    p: NDArray[np.float64],
+    p_holm: NDArray[np.float64],
+    alpha: float,
+) -> tuple[Difference, ...]:
+    return tuple(
+        _stratum_difference(*columns, alpha)
+        for columns in zip(first.T, second.T, p.tolist(), p_holm.tolist(), strict=True)
+    )
 
 
 def _stratum_difference(
