@@ -16,10 +16,13 @@ from paircomp_leaderboard.entries import ENTRY_SCHEMA, Entry, folder_name, read_
 if TYPE_CHECKING:
     from paircomp.evaluation import EvaluatedRun
     from paircomp.run_store.score_table import Judged
+    from paircomp.scoring import ScoreTable
 
-__all__ = ["add_entry", "entry_of", "pair_lines"]
+__all__ = ["NO_VALUES", "add_entry", "entry_of", "pair_lines", "values_by_pair"]
 
 THUMBNAIL_EDGE: Final = 256
+NO_VALUES: Final[Mapping[str, Any]] = {"a": None, "g": None, "passed": None, "margin": None}
+"""Of a pair that lacks a score."""
 
 
 def add_entry(
@@ -98,7 +101,7 @@ def pair_lines(judged: Judged, *, include_prompts: bool) -> Iterator[dict[str, A
     """The lines of ``pairs.jsonl``: every score of a pair, its values, and which images lack one and why."""
     from paircomp.suites import prompt_sha256
 
-    values = _pair_values(judged)
+    values = values_by_pair(judged.table)
     for row, position in enumerate(judged.pairs):
         pair = judged.suite.pairs[position]
         line: dict[str, Any] = {
@@ -108,7 +111,7 @@ def pair_lines(judged: Judged, *, include_prompts: bool) -> Iterator[dict[str, A
             "prompts": list(pair.prompts) if include_prompts else None,
             "prompt_sha256": [prompt_sha256(prompt) for prompt in pair.prompts],
             "scores": _nullable(judged.table.scores[row].tolist()),
-            **values.get(position, {"a": None, "g": None, "passed": None, "margin": None}),
+            **values.get(position, NO_VALUES),
             "images": _fingerprints(judged, position, len(pair.prompts)),
             "unscored": list(_unscored(judged, row)),
         }
@@ -130,12 +133,12 @@ def _nullable(value: Any) -> Any:
     return None if value != value else value  # noqa: PLR0124 - NaN
 
 
-def _pair_values(judged: Judged) -> Mapping[int, dict[str, Any]]:
-    """Position -> a, g, passed and margin of the pairs that have them."""
+def values_by_pair(table: ScoreTable) -> dict[int, dict[str, Any]]:
+    """Position -> a, g, passed and margin (None without cross scores) of the pairs that are wholly scored."""
     from paircomp.scoring import contrast_values, pair_values
 
-    values, contrast = pair_values(judged.table), contrast_values(judged.table)
-    found = {
+    values, contrast = pair_values(table), contrast_values(table)
+    found: dict[int, dict[str, Any]] = {
         int(pair): {"a": float(values.a[row]), "g": float(values.g[row]), "passed": bool(values.passed[row]),
                     "margin": None}
         for row, pair in enumerate(values.pairs)

@@ -19,7 +19,7 @@ class Markup(str):
 
 Child = str | Iterable["Child"] | None
 
-_VOID: Final = frozenset({"meta", "circle", "line", "rect", "path", "br"})
+_VOID: Final = frozenset({"meta", "link", "img", "input", "br", "circle", "line", "path", "polygon", "rect"})
 
 
 def element(name: str, *children: Child, **attributes: str | float | None) -> Markup:
