@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from paircomp.errors import ConfigError, GenerationError
 from paircomp.runtime.capabilities import declares
 from paircomp.runtime.memory import free_device_memory
+from paircomp.runtime.weights import weights_identity
 from paircomp.types import Generated, GenerationRequest
 from paircomp_adapters.diffusion_call import CallPlan, plan_call
-from paircomp_adapters.diffusion_loading import DeviceMap, Offload, Placement, load_pipeline, weights_identity
+from paircomp_adapters.diffusion_loading import DeviceMap, Offload, Placement, load_pipeline, pipeline_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +100,7 @@ def diffusers_pipeline(  # noqa: PLR0913 - each one an option of the command lin
         call or {},
         who=type(pipeline).__name__,
     )  # fmt: skip
-    return DiffusersGenerator(pipeline, plan, weights=weights_identity(pipeline, checkpoint))
+    return DiffusersGenerator(pipeline, plan, weights=weights_identity(pipeline_folder(pipeline, checkpoint)))
 
 
 class DiffusersGenerator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any, Literal
 
 from paircomp.errors import AdapterError, ConfigError, UnavailableError
 from paircomp.runtime.checkpoints import resolve_dtype, torch_dtype
-from paircomp.runtime.weights import explained_load, is_hub_id, weights_fingerprint
+from paircomp.runtime.weights import explained_load, is_hub_id
 
-__all__ = ["DeviceMap", "Offload", "Placement", "load_pipeline", "weights_identity"]
+__all__ = ["DeviceMap", "Offload", "Placement", "load_pipeline", "pipeline_folder"]
 
 Offload = Literal["none", "model", "sequential", "group"]
 DeviceMap = Literal["balanced"]
@@ -60,6 +61,8 @@ def load_pipeline(
     _check(checkpoint, placement)
     import diffusers
 
+    _hide_bars_from_logs()
+
     loader: Any = diffusers.DiffusionPipeline  # typed in part only
     further: dict[str, Any] = dict.fromkeys(without)
     if placement.device_map is not None:
@@ -67,11 +70,30 @@ def load_pipeline(
     with explained_load(_WHO, checkpoint, extra="diffusion"):
         pipeline = loader.from_pretrained(
             checkpoint, dtype=torch_dtype(resolve_dtype(placement.dtype, placement.device)), revision=revision,
-            variant=variant, **further,
+            variant=_variant_there(checkpoint, variant), **further,
         )  # fmt: skip
         _place(pipeline, placement)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _variant_there(checkpoint: str, variant: str | None) -> str | None:
+    """A folder of one's own, saved without the variant that the catalogue's checkpoint has, is taken as it is."""
+    here = Path(checkpoint)
+    if variant is None or not here.is_dir() or any(here.rglob(f"*.{variant}.*")):
+        return variant
+    return None
+
+
+def _hide_bars_from_logs() -> None:
+    """Progress bars are for terminals; in a log each step of theirs would be a line."""
+    if sys.stderr.isatty():
+        return
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
 
 
 def _check(checkpoint: str, placement: Placement) -> None:
@@ -117,9 +139,6 @@ def _switch_on(pipeline: Any, method: str) -> None:
     getattr(decoder, method)()
 
 
-def weights_identity(pipeline: Any, checkpoint: str) -> str:
-    """What tells these weights from others: the commit of a hub id, or a fingerprint of a folder's files."""
-    place = Path(getattr(pipeline, "_name_or_path", None) or pipeline.config.get("_name_or_path") or checkpoint)
-    if place.parent.name == "snapshots":
-        return f"commit {place.name}"
-    return f"fingerprint {weights_fingerprint(place)}" if place.is_dir() else "unknown"
+def pipeline_folder(pipeline: Any, checkpoint: str) -> Path:
+    """The folder that a pipeline was read from: the one named, or the hub's snapshot."""
+    return Path(pipeline.config.get("_name_or_path") or checkpoint)

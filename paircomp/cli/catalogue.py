@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from paircomp.cli.options import registry_of
 
 if TYPE_CHECKING:
+    from paircomp.runtime.machine import Machine
     from paircomp.types import ModelSpec
 
 __all__ = ["judges_command", "models_command", "suites_command"]
@@ -47,25 +47,46 @@ def _plain(text: str) -> Any:
 @_json
 @_plugin
 def models_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
-    """List the catalogue: what draws each model, its weights, and whether this machine has what it needs."""
+    """List the catalogue: what draws each model, its weights, and what this machine lacks to run it.
+
+    The hub is not asked: weights that must be fetched first are named with their size.
+    """
+    from paircomp.runtime.machine import this_machine
+
     registry = registry_of(plugins)
-    rows = [_model_row(spec) for spec in registry.models().values()]
+    rows = [_model_row(spec, this_machine()) for spec in registry.models().values()]
     if as_json:
         click.echo(json.dumps({"models": rows}))
         return
-    shown = [[row["name"], row["family"], row["adapter"], row["checkpoint"] or "no weights", row["licence"],
-              _needs(row["missing"])] for row in rows]  # fmt: skip
-    print_table(["model", "family", "adapter", "checkpoint", "licence", "runs here"], shown)
+    shown = [[row["name"], row["adapter"], _checkpoint(row), _size(row["resolution"]), row["licence"],
+              _runs(row["missing"], row["weights"])] for row in rows]  # fmt: skip
+    print_table(["model", "adapter", "checkpoint", "pixels", "licence", "runs here"], shown)
 
 
-def _model_row(spec: ModelSpec) -> dict[str, Any]:
-    names = ("name", "family", "adapter", "checkpoint", "revision", "licence", "parameters", "resolution", "suite",
-             "trained_with_judge", "description", "source")  # fmt: skip
-    return {**{name: getattr(spec, name) for name in names}, "missing": _missing(spec.packages)}
+def _model_row(spec: ModelSpec, machine: Machine) -> dict[str, Any]:
+    from paircomp.runtime.requirements import missing_for, weights_memory, weights_state
+
+    names = ("name", "family", "adapter", "checkpoint", "revision", "recipe", "dtype", "licence", "gated", "published",
+             "parameters", "resolution", "suite", "trained_with_judge", "description", "source")  # fmt: skip
+    said = {name: getattr(spec, name) for name in names}
+    return {**said, "recipe": dict(spec.recipe), "memory": weights_memory(spec), "weights": weights_state(spec),
+            "missing": missing_for(spec, machine)}  # fmt: skip
 
 
-def _missing(packages: Sequence[str]) -> list[str]:
-    return [name for name in packages if importlib.util.find_spec(name) is None]
+def _checkpoint(row: dict[str, Any]) -> str:
+    if not row["published"]:
+        return "never published"
+    return f"{row['checkpoint'] or 'no weights'}" + (" (gated)" if row["gated"] else "")
+
+
+def _size(resolution: tuple[int, int] | None) -> str:
+    return "-" if resolution is None else f"{resolution[0]}x{resolution[1]}"
+
+
+def _runs(missing: Sequence[str], weights: str) -> str:
+    if missing:
+        return f"needs {'; '.join(fault.split(' (')[0] for fault in missing)}"  # --json has what would bring it
+    return f"yes, {weights}" if weights.endswith("to fetch") else "yes"
 
 
 def _needs(missing: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ __all__ = ["doctor_command", "fetch_command"]
 
 _EXTRAS = {
     "models": ("torch", "transformers", "diffusers", "accelerate", "safetensors"),
+    "diffusion": ("sentencepiece", "bs4", "ftfy"),
     "api": ("openai",),
     "train": ("peft", "matplotlib"),
     "data": ("pyarrow", "datasets"),
@@ -49,6 +50,9 @@ def doctor_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
         ["versions", ", ".join(f"{name} {version}" for name, version in found["versions"].items())],
     ]
     rows += [[f"extra [{name}]", _said(name, missing)] for name, missing in found["extras"].items()]
+    runs = found["models"]["run"]
+    rows += [["models that run here", f"{', '.join(runs) or 'none'} ({len(runs)} of {found['models']['all']}; what the "
+              "others lack: paircomp models)"]]  # fmt: skip
     rows += [[f"suite {name}", said] for name, said in found["suites"].items()]
     rows += [["plugin left out", said] for said in found["broken"]]
     print_table(["what", "found"], rows)
@@ -61,10 +65,11 @@ def _said(extra: str, missing: list[str]) -> str:
 
 
 def _examine(plugins: tuple[Path, ...]) -> dict[str, Any]:
+    from paircomp.pipeline.readiness import runnable_models
     from paircomp.runtime.machine import package_versions, this_machine
 
     registry = registry_of(plugins)
-    registry.models()
+    models = {"run": [spec.name for spec in runnable_models(registry)], "all": len(registry.models())}
     for factories in (registry.load_all("generator"), registry.load_all("judge")):
         list(factories)  # those that cannot be loaded join registry.broken
     return {
@@ -73,6 +78,7 @@ def _examine(plugins: tuple[Path, ...]) -> dict[str, Any]:
         "versions": package_versions(),
         "extras": {extra: [name for name in names if importlib.util.find_spec(name) is None]
                    for extra, names in _EXTRAS.items()},
+        "models": models,
         "suites": _suites(registry),
         "broken": [str(broken) for broken in registry.broken],
     }  # fmt: skip

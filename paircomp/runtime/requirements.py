@@ -45,10 +45,13 @@ def missing_for(
         return ["weights, which were never published (next: --checkpoint FOLDER with weights of your own, or judge "
                 "existing images: paircomp eval --images DIR)"]  # fmt: skip
     faults = [f"{spec.setup} (docs/models.md)"] if spec.setup else []
-    faults += [f"{name} in the environment" for name in spec.environment if not os.environ.get(name)]
+    if not spec.recipe.get("base_url"):  # a server of the user's own may need none
+        faults += [f"{name} in the environment" for name in spec.environment if not os.environ.get(name)]
     if absent := missing_imports(spec.packages):
         faults.append(f"{', '.join(absent)} ({install_line(absent)})")
-    return [*faults, *_missing_memory(spec, machine, device), *_missing_weights(spec, online)]
+    if "torch" in spec.packages:  # others draw elsewhere, or with a program that sees to its own weights
+        faults += [*_missing_memory(spec, machine, device), *_missing_weights(spec, online)]
+    return faults
 
 
 def missing_imports(names: Iterable[str]) -> list[str]:
@@ -105,26 +108,32 @@ def weights_state(spec: ModelSpec) -> str:
         return "here"
     if not is_hub_id(spec.checkpoint):
         return "none"
-    return f"{_gb(spec.download)} to fetch" if spec.download else "to fetch"
+    fetched = _download(spec)
+    return f"{_gb(fetched)} to fetch" if fetched else "to fetch"
+
+
+def _download(spec: ModelSpec) -> int | None:
+    return spec.download or (2 * spec.parameters if spec.parameters else None)
 
 
 def _missing_weights(spec: ModelSpec, online: Callable[[], bool] | None) -> Iterator[str]:
     checkpoint = spec.checkpoint
-    if checkpoint is None or weights_state(spec) == "here" or spec.setup:
+    if checkpoint is None or weights_state(spec) == "here":
         return
     if not is_hub_id(checkpoint):
         if os.sep in checkpoint:
             yield f"the folder {checkpoint}, which does not exist"
         return
-    size = f" of {_gb(spec.download)}" if spec.download else ""
+    fetched = _download(spec)
+    size = f" of {_gb(fetched)}" if fetched else ""
     if online is not None and not online():
         yield (f"the weights{size}, which are not on this machine while the hub cannot be reached (next: fetch "
                f"{hub_page(checkpoint)} elsewhere, then --checkpoint FOLDER)")  # fmt: skip
         return
     if spec.gated and not _has_token():
         yield f"the weights{size}, behind a licence (accept it at {hub_page(checkpoint)}, then `hf auth login`)"
-    if spec.download is not None and (free := _free_disk(hub_cache())) < spec.download:
-        yield f"{_gb(spec.download)} of disk for its weights ({hub_cache()} has {_gb(free)}; HF_HOME names another)"
+    if fetched is not None and (free := _free_disk(hub_cache())) < fetched:
+        yield f"{_gb(fetched)} of disk for its weights ({hub_cache()} has {_gb(free)}; HF_HOME names another)"
 
 
 def _has_token() -> bool:

@@ -27,7 +27,7 @@ __all__ = [
     "hub_reachable",
     "is_hub_id",
     "local_folder",
-    "weights_fingerprint",
+    "weights_identity",
 ]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -88,12 +88,17 @@ def _weight_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in _WEIGHT_SUFFIXES and path.is_file())
 
 
-def weights_fingerprint(folder: Path) -> str:
-    """Hex digits that stand for all weight files of a folder and its subfolders (see `WeightFiles.fingerprint`).
+def weights_identity(folder: Path) -> str:
+    """What tells these weights from others, for a run's identity: the hub's commit, or a fingerprint of the files.
 
-    It is part of a run's identity, so that a folder whose weights were replaced does not resume the older run.
+    A folder whose weights were replaced must not resume the older run. All weight files of the folder and of its
+    subfolders count (see `WeightFiles.fingerprint`).
     """
-    return WeightFiles(folder, tuple(_weight_files(folder))).fingerprint()
+    if folder.parent.name == "snapshots":
+        return f"commit {folder.name}"
+    if not folder.is_dir():
+        return "unknown"
+    return f"fingerprint {WeightFiles(folder, tuple(_weight_files(folder))).fingerprint()}"
 
 
 @functools.lru_cache(maxsize=1)

@@ -55,10 +55,18 @@ def clip_encoder(kind: type[Any] = CLIPTextModel) -> Any:
     vocabulary = 2 + 2 * len(LETTERS)
     return kind(
         CLIPTextConfig(
-            vocab_size=vocabulary, hidden_size=WIDTH, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4,
-            projection_dim=WIDTH, max_position_embeddings=77, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+            vocab_size=vocabulary,
+            hidden_size=WIDTH,
+            intermediate_size=37,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            projection_dim=WIDTH,
+            max_position_embeddings=77,
+            bos_token_id=0,
+            eos_token_id=1,
+            pad_token_id=1,
             hidden_act="gelu",
-        )  # fmt: skip
+        )
     ).eval()
 
 
@@ -70,9 +78,14 @@ def t5_tokenizer() -> Any:
 def t5_encoder() -> Any:
     return T5EncoderModel(
         T5Config(
-            vocab_size=4 + len(LETTERS) + 100, d_model=WIDTH, d_kv=8, d_ff=37, num_layers=2, num_heads=4,
+            vocab_size=4 + len(LETTERS) + 100,
+            d_model=WIDTH,
+            d_kv=8,
+            d_ff=37,
+            num_layers=2,
+            num_heads=4,
             feed_forward_proj="gated-gelu",
-        )  # fmt: skip
+        )
     ).eval()
 
 
@@ -84,9 +97,14 @@ def gemma_tokenizer() -> Any:
 def gemma_encoder() -> Any:
     return Gemma2Model(
         Gemma2Config(
-            vocab_size=6 + len(LETTERS), hidden_size=8, intermediate_size=16, num_hidden_layers=1,
-            num_attention_heads=2, num_key_value_heads=1, head_dim=4,
-        )  # fmt: skip
+            vocab_size=6 + len(LETTERS),
+            hidden_size=8,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=4,
+        )
     ).eval()
 
 
