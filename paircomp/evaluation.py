@@ -6,22 +6,24 @@ take the place of the function ``paircomp.evaluate`` after its first import.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from paircomp.errors import ConfigError, RunMismatchError
-from paircomp.pipeline import Progress, StepCount, generate_images, import_images, judge_images
+from paircomp.model_choice import default_run_path, resolve_model
+from paircomp.pipeline import Progress, StepCount, generate_images, import_images, judge_held_out, judge_images
+from paircomp.pipeline.readiness import refuse_missing_judge, refuse_what_cannot_run
 from paircomp.plugins import Registry
-from paircomp.protocols import ImageGenerator, Judge
+from paircomp.protocols import ImageGenerator, Judge, JudgeFactory
 from paircomp.report.build import build_report
 from paircomp.run_store import Run, Selection, differences
 from paircomp.run_store.score_table import read_judged
 from paircomp.runtime.callables import CallableGenerator, callable_spec
-from paircomp.runtime.capabilities import check_options, effective_options
+from paircomp.runtime.capabilities import check_options, effective_options, takes
 from paircomp.runtime.machine import resolve_device
+from paircomp.runtime.training_manifest import trained_with_judge
 from paircomp.suites import checked_suite, load_suite
 from paircomp.types import ModelSpec, Suite
 
@@ -34,49 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["EvaluatedRun", "Evaluation", "default_run_path", "evaluate", "load_run", "resolve_model"]
 
 Reading = Literal["exclude", "zero"]
-
-
-def resolve_model(
-    registry: Registry,
-    *,
-    model: str | None,
-    adapter: str | None = None,
-    checkpoint: str | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> ModelSpec:
-    """The model to draw with: one of the catalogue, or any checkpoint through a named adapter.
-
-    Args:
-        registry: where names are looked up.
-        model: a name of the catalogue, or, with `adapter`, what tables shall call it.
-        adapter: a generator by name.
-        checkpoint: hub id or path.
-        options: override the recipe's.
-
-    Raises:
-        ConfigError: neither a model nor an adapter was named.
-        UnknownNameError: no such model or adapter.
-    """
-    if adapter is not None:
-        registry.generator(adapter)  # an unknown adapter is named before anything else
-        name = model or Path(checkpoint or adapter).name
-        spec = ModelSpec(name=name, adapter=adapter, checkpoint=checkpoint)
-    elif model is not None:
-        spec = registry.model(model)
-    else:
-        raise ConfigError(["name a model (--model NAME) or an adapter (--adapter NAME)"], where="paircomp eval")
-    changed = {**spec.recipe, **(options or {})}
-    kept = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
-    return ModelSpec(**{**kept, "recipe": changed, "checkpoint": checkpoint or spec.checkpoint})
-
-
-def default_run_path(model: str, suite: str, seed: int) -> Path:
-    """``runs/<model>--<suite>--seed<seed>``, with characters that folders cannot have replaced."""
-    return Path("runs") / f"{_folder_name(model)}--{_folder_name(suite)}--seed{seed}"
-
-
-def _folder_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "model"
 
 
 @dataclass
@@ -139,12 +98,17 @@ class Evaluation:
         Raises:
             ConfigError: options that the factories do not take.
             UnknownNameError: no such generator or judge.
+            NotRunnableError: the model needs what this machine lacks.
+            UnavailableError: the judge does.
         """
         self.selection.pairs(self.suite)
         if self.judge is not None:
             factory = self.registry.judge(self.judge)
             check_options(factory, self.judge_options, where=f"option -j of judge {self.judge!r}")
+            refuse_missing_judge(self.registry, self.judge)
         if self.spec is not None and self.generator is None:
+            if not (self.path / "run.json").is_file():  # a run whose images are drawn is judged where that suits
+                refuse_what_cannot_run(self.registry, self.spec, device=self.device)
             maker = self.registry.generator(self.spec.adapter)
             check_options(maker, self.spec.recipe, where=f"option -o of generator {self.spec.adapter!r}")
 
@@ -154,7 +118,7 @@ class Evaluation:
         Raises:
             RunMismatchError: it was made with other settings.
         """
-        trained = self.spec.trained_with_judge if self.spec else None
+        trained = (self.spec.trained_with_judge or trained_with_judge(self.spec.checkpoint)) if self.spec else None
         return Run.create(
             self.path, suite=self.suite, identity=self._identity(), images=self.images, trained_with_judge=trained
         )
@@ -168,7 +132,8 @@ class Evaluation:
             recipe = effective_options(self.registry.generator(self.spec.adapter), recipe)
         spec = self.spec
         return {"model": self.model_name, "adapter": spec.adapter, "checkpoint": spec.checkpoint,
-                "revision": spec.revision, "recipe": recipe, "dtype": self.dtype, "run_seed": self.seed}  # fmt: skip
+                "revision": spec.revision, "recipe": recipe, "dtype": self.dtype or spec.dtype,
+                "run_seed": self.seed}  # fmt: skip
 
     def generate(self, run: Run, progress: Progress | None = None) -> StepCount:
         """Draw what is missing, or take in the existing images."""
@@ -190,7 +155,10 @@ class Evaluation:
             raise ConfigError(["no model to draw with"], where="generate")
         factory = self.registry.generator(self.spec.adapter)
         device = resolve_device(self.device)
-        return factory(checkpoint=self.spec.checkpoint, device=device, dtype=self.dtype, **self.spec.recipe)
+        # An adapter of hub weights names a parameter for their revision; -o revision=... goes before the catalogue's.
+        pinned = {"revision": self.spec.revision} if self.spec.revision and takes(factory, "revision") else {}
+        dtype = self.dtype or self.spec.dtype
+        return factory(checkpoint=self.spec.checkpoint, device=device, dtype=dtype, **{**pinned, **self.spec.recipe})
 
     def open_judge(self) -> Judge:
         """Load the judge."""
@@ -215,13 +183,24 @@ class Evaluation:
     def judge_run(self, run: Run, progress: Progress | None = None) -> StepCount:
         """Ask the judge what it has not been asked."""
         name = self.judge_name
-        options = effective_options(self.registry.judge(name), self.judge_options)
-        identity = {"name": name, "checkpoint": self.judge_checkpoint, "options": options}
+        identity = judge_identity(self.registry.judge(name), name, self.judge_checkpoint, self.judge_options)
         run.begin("judge", selection=self.selection, device=resolve_device(self.device), judge=name)
         return judge_images(
             run, self.suite, self.open_judge, self.selection, name=name, identity=identity, cross=self.asks_cross(),
             batch_size=self.batch_size, progress=progress,
         )  # fmt: skip
+
+    def judge_held_out(self, run: Run, progress: Progress | None = None) -> StepCount | None:
+        """Ask the suite's held-out judge too, where the model was trained with a judge; what fails is told, not raised.
+
+        Options and weights given for the judge are the other one's; this one runs as its name says.
+        """
+
+        def ask(name: str) -> StepCount:
+            refuse_missing_judge(self.registry, name)
+            return replace(self, judge=name, judge_checkpoint=None, judge_options={}).judge_run(run, progress)
+
+        return judge_held_out(run, self.suite, self.judge_name, ask, progress)
 
 
 @dataclass(frozen=True)
@@ -382,7 +361,15 @@ def evaluate(  # noqa: PLR0913 - each one an option of the command, all but two 
     run = evaluation.open_run()
     evaluation.generate(run, progress)
     evaluation.judge_run(run, progress)
+    evaluation.judge_held_out(run, progress)
     return EvaluatedRun(run, pairs, evaluation.selection)
+
+
+def judge_identity(
+    factory: JudgeFactory, name: str, checkpoint: str | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is known of a judge's identity before it is loaded: name, weights, and the options its scores hang on."""
+    return {"name": name, "checkpoint": checkpoint, "options": effective_options(factory, options)}
 
 
 def default_judge(suite: Suite) -> str:

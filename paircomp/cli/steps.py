@@ -52,6 +52,7 @@ def evaluate_command(**given: Any) -> None:
     progress = progress_for()
     evaluation.generate(run, progress)
     evaluation.judge_run(run, progress)
+    evaluation.judge_held_out(run, progress)
     evaluated = EvaluatedRun(run, evaluation.suite, evaluation.selection)
     judge = evaluated.judge_name(evaluation.judge)
     report = evaluated.report(judge, unscored=given["unscored"])

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from paircomp import __version__
-from paircomp.report.schema import REPORT_SCHEMA, Report
+from paircomp.report.held_out import build_held_out, held_out_notice
+from paircomp.report.schema import REPORT_SCHEMA, HeldOutSection, Report
 from paircomp.run_store import Run
+from paircomp.run_store.calibrations import read_calibration
 from paircomp.run_store.score_table import Judged, read_judged
 from paircomp.scoring import Reading, ScoreTable, pair_values
 from paircomp.statistics import summarize
@@ -47,7 +49,7 @@ def build_report(run: Run, suite: Suite, judge: str, pairs: Sequence[int], *, re
         "supports_seeds": bool(run.generator.get("seeded", True)),
         "trained_with_judge": run.manifest.get("trained_with_judge"),
     }
-    return _assemble(
+    report = _assemble(
         judged.table,
         suite,
         generator,
@@ -55,6 +57,25 @@ def build_report(run: Run, suite: Suite, judge: str, pairs: Sequence[int], *, re
         reading,
         _reasons(judged),
     )
+    _add_calibration(report, run, judge)
+    _add_held_out(report, run, suite, judged)
+    return report
+
+
+def _add_calibration(report: Report, run: Run, judge: str) -> None:
+    calibration = read_calibration(run, judge)
+    if calibration is not None:
+        report["calibration"] = calibration
+        report["notices"] += [f"JUDGE {judge} IS DOUBTFUL: {warning}" for warning in calibration["warnings"]]
+
+
+def _add_held_out(report: Report, run: Run, suite: Suite, judged: Judged) -> None:
+    section = build_held_out(run, suite, judged.judge, judged.table, judged.pairs)
+    if section is None:
+        return
+    report["held_out"] = cast("HeldOutSection", section)
+    if notice := held_out_notice(section):
+        report["notices"].insert(0, notice)
 
 
 def build_official_report(table: ScoreTable, suite: Suite, *, source: str, reading: Reading = "exclude") -> Report:

@@ -11,6 +11,7 @@ from paircomp.report.elements import Markup, element, join
 from paircomp.report.page_pairs import coverage_section, worst_pairs
 from paircomp.report.page_parts import KINDS, definitions, section, symbol
 from paircomp.report.page_scores import both_readings, contrast_section, dumbbells, histograms, plane, scores
+from paircomp.report.page_trust import calibration_sections, trust_sections
 from paircomp.report.plots import interval_bar
 from paircomp.report.schema import Interval, Report
 from paircomp.report.wording import (
@@ -24,7 +25,7 @@ from paircomp.report.wording import (
     percent,
 )
 
-__all__ = ["to_html"]
+__all__ = ["calibration_to_html", "to_html"]
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # the browser itself keeps the page from loading anything
 
@@ -32,6 +33,21 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # the browser itself 
 def to_html(report: Report) -> str:
     """A complete HTML document. Every string of the report is shown as text, whatever it holds."""
     title = f"{report['generator']['model']} on {report['suite']['name']}"
+    return _document(title, element("main", *_sections(report)), _footer(report))
+
+
+def calibration_to_html(calibration: Mapping[str, Any]) -> str:
+    """The page of a calibration alone (``paircomp-calibration/1``)."""
+    name = str(calibration["judge"]["name"])
+    header = element("header", element("p", "PairComp calibration", class_="overline"), element("h1", name))
+    identity = section("Judge identity", _values(calibration["judge"]["identity"]))
+    warnings = [f"Doubtful: {warning}" for warning in calibration["warnings"]]
+    main = element("main", _notices(warnings), header, *calibration_sections(calibration), identity)
+    text = f"Made by PairComp {calibration['paircomp_version']} from calibration.json ({calibration['schema']})."
+    return _document(f"judge {name}", main, element("footer", element("p", text)))
+
+
+def _document(title: str, *content: Markup) -> str:
     style = resources.files("paircomp.report").joinpath("page.css").read_text(encoding="utf-8")
     head = element(
         "head",
@@ -42,7 +58,7 @@ def to_html(report: Report) -> str:
         element("title", f"PairComp: {title}"),
         element("style", Markup(style)),
     )
-    body = element("body", element("main", *_sections(report)), _footer(report))
+    body = element("body", *content)
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
@@ -54,6 +70,7 @@ def _sections(report: Report) -> Iterator[Markup | None]:
     yield scores(report)
     yield plane(report)
     yield contrast_section(report)
+    yield from trust_sections(report)
     yield histograms(report)
     yield coverage_section(report)
     yield worst_pairs(report)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from paircomp.report.panels import Panel
 from paircomp.report.schema import Interval, Report, ScoreCounts
+from paircomp.report.trust import trust_panels
 from paircomp.report.wording import (
     CONTRASTS,
     HOW_TO_READ,
@@ -47,6 +49,7 @@ def to_markdown(report: Report) -> str:
         ["## Scores", "", *score_table(report)],
         ["## Coverage", "", unscored_caption(report), "", *_coverage_tables(report)],
         _contrast_section(report),
+        *map(_panel, trust_panels(report)),
         ["## How to read", "", *(f"- **{escape(term)}**: {escape(text)}" for term, text in HOW_TO_READ)],
         [f"PairComp {escape(report['paircomp_version'])}, `{report['schema']}`"],
     ]
@@ -114,6 +117,13 @@ def _contrast_cells(row: Row) -> list[str]:
         return [escape(row.title)]
     cells = [_score(row.contrast[name], row.contrast["ci"].get(name)) for name in CONTRASTS]
     return [escape(row.title), f"{row.contrast['pairs']:,}", *cells]
+
+
+def _panel(panel: Panel) -> list[str]:
+    cells = ([escape(cell) for cell in line] for line in panel.lines)
+    table = ["", *_table([escape(head) for head in panel.heads], cells)] if panel.lines else []
+    below = ["", escape(panel.caption)] if panel.caption else []
+    return [f"## {escape(panel.title)}", "", escape(panel.lead), *table, *below]
 
 
 def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:

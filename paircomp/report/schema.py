@@ -19,6 +19,8 @@ __all__ = [
     "Coverage",
     "Distribution",
     "GeneratorSection",
+    "HeldOutScores",
+    "HeldOutSection",
     "Interval",
     "IntervalMethod",
     "JudgeSection",
@@ -27,6 +29,7 @@ __all__ = [
     "ScoreCounts",
     "SuiteSection",
     "Summary",
+    "TwoJudges",
     "UnscoredReading",
     "UnscoredReason",
     "WorstPair",
@@ -173,6 +176,34 @@ class WorstPair(TypedDict):
     prompt_sha256: list[str]
 
 
+class TwoJudges(TypedDict):
+    """One measure by the headline's judge and by the held-out one; the difference is the first minus the second."""
+
+    judge: float | None
+    held_out: float | None
+    difference: float | None
+    ci: Interval | None
+
+
+class HeldOutScores(TypedDict):
+    """Means over the `pairs` pairs that both judges scored in full."""
+
+    pairs: int
+    s_a: TwoJudges
+    s_g: TwoJudges
+
+
+class HeldOutSection(TypedDict):
+    """The second opinion on a model that was trained with a judge's score; `problem` says why it is missing."""
+
+    trained_with_judge: str
+    judge: str | None
+    identity: dict[str, Any] | None
+    problem: str | None
+    subtasks: dict[str, HeldOutScores]
+    average: HeldOutScores | None
+
+
 class Report(TypedDict):
     """The whole of ``report.json``; `docs/report.md` explains each field."""
 
@@ -190,6 +221,8 @@ class Report(TypedDict):
     readings: dict[str, Reading]
     coverage: Coverage
     contrast: NotRequired[ContrastSection | None]
+    held_out: NotRequired[HeldOutSection]
+    calibration: NotRequired[dict[str, Any]]
     distribution: Distribution
     worst_pairs: list[WorstPair]
 

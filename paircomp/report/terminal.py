@@ -10,7 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from paircomp.report.panels import panel_text
 from paircomp.report.schema import Interval, Report
+from paircomp.report.trust import trust_panels
 from paircomp.report.wording import (
     CONTRASTS,
     METRICS,
@@ -41,7 +43,7 @@ def render(report: Report) -> RenderableType:
     scores then move into a table of their own. No string of the report is read as markup, and colour carries nothing
     that the words do not.
     """
-    return Group(*_head(report), _Scores(report), *_foot(report))
+    return Group(*_head(report), _Scores(report), *_foot(report), *map(panel_text, trust_panels(report)))
 
 
 class _Scores:

@@ -1,0 +1,56 @@
+"""Which model an evaluation draws with, and where its run lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paircomp.errors import ConfigError
+from paircomp.plugins import Registry
+from paircomp.types import ModelSpec
+
+__all__ = ["default_run_path", "resolve_model"]
+
+
+def resolve_model(
+    registry: Registry,
+    *,
+    model: str | None,
+    adapter: str | None = None,
+    checkpoint: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> ModelSpec:
+    """The model to draw with: one of the catalogue, or any checkpoint through a named adapter.
+
+    Args:
+        registry: where names are looked up.
+        model: a name of the catalogue, or, with `adapter`, what tables shall call it.
+        adapter: a generator by name.
+        checkpoint: hub id or path.
+        options: override the recipe's.
+
+    Raises:
+        ConfigError: neither a model nor an adapter was named.
+        UnknownNameError: no such model or adapter.
+    """
+    if adapter is not None:
+        factory = registry.generator(adapter)  # an unknown adapter is named before anything else
+        name = model or Path(checkpoint or adapter).name
+        spec = ModelSpec(name=name, adapter=adapter, checkpoint=checkpoint,
+                         packages=tuple(getattr(factory, "requires", ())))  # fmt: skip
+    elif model is not None:
+        spec = registry.model(model)
+    else:
+        raise ConfigError(["name a model (--model NAME) or an adapter (--adapter NAME)"], where="paircomp eval")
+    return spec.overridden(checkpoint=checkpoint, options=options)
+
+
+def default_run_path(model: str, suite: str, seed: int) -> Path:
+    """``runs/<model>--<suite>--seed<seed>``, with characters that folders cannot have replaced."""
+    return Path("runs") / f"{_folder_name(model)}--{_folder_name(suite)}--seed{seed}"
+
+
+def _folder_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "model"
