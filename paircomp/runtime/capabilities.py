@@ -29,14 +29,20 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 _CALLER_ARGUMENTS = frozenset({"checkpoint", "device", "dtype"})
 _SECRET = re.compile(r"(api[_-]?key|token|secret|passw(or)?d|credential)", re.IGNORECASE)
+# How the keys of common services begin; given by mistake where the name of a variable was asked for, for instance.
+_LOOKS_SECRET = re.compile(r"\b(sk-|hf_|ghp_|github_pat_|xai-|AIza|AKIA)[A-Za-z0-9_-]{12,}")
 
 
-def declares(*, requires: tuple[str, ...] = (), cross_by_default: bool = False) -> Callable[[Factory], Factory]:
+def declares(
+    *, requires: tuple[str, ...] = (), cross_by_default: bool = False, incidental: tuple[str, ...] = ()
+) -> Callable[[Factory], Factory]:
     """Mark a factory with what can be known of it without calling it.
 
     Args:
         requires: import names of packages it needs.
         cross_by_default: whether its judge should also be asked about the pair's other prompt.
+        incidental: options that change no picture and no score (a timeout, a price); they stay out of the identity, so
+            that a run can be resumed with others.
 
     Example:
         >>> @declares(requires=("torch",))
@@ -48,6 +54,7 @@ def declares(*, requires: tuple[str, ...] = (), cross_by_default: bool = False) 
     def mark(factory: Factory) -> Factory:
         factory.requires = requires  # type: ignore[attr-defined]
         factory.cross_by_default = cross_by_default  # type: ignore[attr-defined]
+        factory.incidental = incidental  # type: ignore[attr-defined]
         return factory
 
     return mark
@@ -77,7 +84,7 @@ def parse_options(assignments: tuple[str, ...] | list[str], *, where: str) -> di
     """Turn ``KEY=VALUE`` words into a mapping; a value that reads as JSON is taken as such, else as text.
 
     Raises:
-        ConfigError: a word without ``=``, a repeated key, or a key that names a secret: secrets come from the
+        ConfigError: a word without ``=``, a repeated key, or what names or looks like a secret: secrets come from the
             environment, because options are written into the run folder.
 
     Example:
@@ -94,6 +101,8 @@ def parse_options(assignments: tuple[str, ...] | list[str], *, where: str) -> di
             faults.append(f"{key}: given twice")
         elif _SECRET.search(key):
             faults.append(f"{key}: secrets are taken from the environment only, because options are stored in the run")
+        elif _LOOKS_SECRET.search(value):
+            faults.append(f"{key}: this looks like a key; secrets are taken from the environment only")
         else:
             options[key] = _value(value)
     if faults:
@@ -171,10 +180,14 @@ def _type_name(hint: Any) -> str:
 
 
 def effective_options(factory: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` with the factory's own defaults filled in, so that a run states what it was really made with."""
+    """`options` with the factory's own defaults filled in, so that a run states what it was really made with.
+
+    Options that the factory declares ``incidental`` are left out.
+    """
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(factory).parameters.items()
         if name not in _CALLER_ARGUMENTS and parameter.default is not parameter.empty
     }
-    return {**defaults, **options}
+    incidental = getattr(factory, "incidental", ())
+    return {name: value for name, value in {**defaults, **options}.items() if name not in incidental}

@@ -40,6 +40,13 @@ def test_every_malformed_option_is_named_at_once() -> None:
     assert "=x" not in str(raised.value)
 
 
+@pytest.mark.parametrize("word", ["key_variable=sk-proj-abcdefghijkl0123", 'fields={"user": "hf_abcdefghijklmnop"}'])
+def test_a_value_that_looks_like_a_key_is_refused_without_being_repeated(word: str) -> None:
+    with pytest.raises(ConfigError, match="looks like a key") as refused:
+        parse_options([word], where="-o")
+    assert "abcdefgh" not in str(refused.value)
+
+
 def test_fitting_options_pass() -> None:
     check_options(factory, {"mistakes": 1, "steps": None, "mode": "fast"}, where="-o")
 
@@ -69,6 +76,11 @@ def test_open_ended_factories_take_anything() -> None:
 
 def test_effective_options_fill_in_defaults() -> None:
     assert effective_options(factory, {"steps": 4}) == {"mistakes": 0.25, "steps": 4, "mode": "good"}
+
+
+def test_options_that_change_nothing_stay_out_of_the_identity() -> None:
+    marked = declares(incidental=("steps",))(lambda *, steps=2, mode="good": (steps, mode))
+    assert effective_options(marked, {"steps": 4}) == {"mode": "good"}
 
 
 def test_what_a_factory_declares_is_read_without_calling_it() -> None:

@@ -1,0 +1,166 @@
+"""A program that runs beside the harness and talks in lines: started when needed, and never waited for without end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO
+
+from paircomp.errors import GenerationError
+
+__all__ = ["Program", "ProgramEnded"]
+
+_GRACE_SECONDS = 5.0
+_LISTEN_SECONDS = 0.5  # an endless wait could not be interrupted on Windows
+_TAIL_BYTES = 2000
+
+
+class ProgramEnded(Exception):  # noqa: N818 - the pipeline records it as the reason of a failed image
+    """The program died or fell silent; the message says how, with the end of its standard error."""
+
+
+class Program:
+    """A program and its three streams.
+
+    Args:
+        words: the program and its arguments; no shell is between.
+        folder: where it runs; ``None`` is here.
+        timeout: seconds without a line after which it counts as hanging.
+        start_timeout: the same before its first line.
+
+    Attributes:
+        folder: where it runs.
+        log: the file that its standard error is appended to.
+    """
+
+    def __init__(self, words: Sequence[str], *, folder: str | None, timeout: float, start_timeout: float) -> None:
+        self.folder = Path(folder or ".").resolve()
+        self.log = Path(os.devnull)
+        self._words = list(words)
+        self._timeout = timeout
+        self._start_timeout = start_timeout
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._spoke = False
+        self._writer: threading.Thread | None = None
+
+    def send(self, lines: Iterable[str]) -> None:
+        """Hand it lines, starting it where it does not run."""
+        process = self._process or self._start()
+        # Writing blocks while the program does not read, and would keep us from noticing that it hangs.
+        self._writer = threading.Thread(target=_write, args=(process, list(lines)), daemon=True, name="command-input")
+        self._writer.start()
+
+    def receive(self) -> str:
+        """Its next line.
+
+        Raises:
+            ProgramEnded: it died, or said nothing for too long and was ended.
+        """
+        patience = self._timeout if self._spoke else self._start_timeout
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                line = self._lines.get(timeout=min(_LISTEN_SECONDS, patience))
+                if line is None:
+                    raise ProgramEnded(self._obituary())
+                self._spoke = True
+                return line
+        self.stop(grace=0.0)
+        raise ProgramEnded(f"it gave no answer for {patience:g} s and was ended{self._tail()}")
+
+    def stop(self, *, grace: float = _GRACE_SECONDS) -> None:
+        """End it: its input ends first, and what is still there after `grace` seconds is killed with its children."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if self._still_writing():
+            grace = 0.0  # it does not read; closing its input would wait for the writer
+        with contextlib.suppress(OSError, ValueError):
+            if process.stdin is not None and grace > 0:
+                process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=grace)
+        _kill(process)
+
+    def _still_writing(self) -> bool:
+        if self._writer is None:
+            return False
+        self._writer.join(timeout=0.2)
+        return self._writer.is_alive()
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._lines, self._spoke = queue.SimpleQueue(), False
+        with self.log.open("ab") as log:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - the user's own program, without a shell
+                    self._words, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                    text=True, encoding="utf-8", errors="replace", bufsize=1,
+                    start_new_session=sys.platform != "win32",  # Ctrl-C is ours to hand on, and children end with it
+                )  # fmt: skip
+            except OSError as error:
+                raise GenerationError(f"generator 'command': {self._words[0]} cannot be started: "
+                                      f"{error.strerror or error}") from error  # fmt: skip
+        threading.Thread(target=_read, args=(process, self._lines), daemon=True, name="command-output").start()
+        self._process = process
+        return process
+
+    def _obituary(self) -> str:
+        process, self._process = self._process, None
+        if process is None:
+            return "it was ended"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_GRACE_SECONDS)
+        _kill(process)
+        code = process.returncode
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return f"it {how} before it had answered everything{self._tail()}"
+
+    def _tail(self) -> str:
+        """The end of what it said on its standard error, for a message of one line."""
+        with contextlib.suppress(OSError), self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            lines = [" ".join(line.split()) for line in log.read().decode(errors="replace").splitlines()]
+            said = " | ".join([line for line in lines if line][-3:])
+            return f" (stderr, all of it in {self.log}: {said[-240:]})" if said else ""
+        return ""
+
+
+def _write(process: subprocess.Popen[str], lines: list[str]) -> None:
+    # A program that died or was ended meanwhile is noticed where its answers are awaited.
+    with contextlib.suppress(OSError, ValueError):
+        for line in lines:
+            if process.stdin is not None:
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+
+
+def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:
+    output: IO[str] | None = process.stdout
+    with contextlib.suppress(OSError, ValueError):
+        for line in output or ():
+            lines.put(line)
+    lines.put(None)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill it with all that it started, and close its streams."""
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=_GRACE_SECONDS)
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.close()
