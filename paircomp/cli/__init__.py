@@ -23,6 +23,7 @@ _COMMANDS = {
     "generate": "paircomp.cli.steps:generate_command",
     "judge": "paircomp.cli.steps:judge_command",
     "report": "paircomp.cli.reporting:report_command",
+    "calibrate": "paircomp.cli.calibrating:calibrate_command",
     "compare": "paircomp.cli.comparing:compare_command",
     "models": "paircomp.cli.catalogue:models_command",
     "judges": "paircomp.cli.catalogue:judges_command",

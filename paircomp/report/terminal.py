@@ -43,7 +43,7 @@ def render(report: Report) -> RenderableType:
     scores then move into a table of their own. No string of the report is read as markup, and colour carries nothing
     that the words do not.
     """
-    return Group(*_head(report), _Scores(report), *_foot(report), *map(panel_text, trust_panels(report)))
+    return Group(*_head(report), _Scores(report), *_foot(report), *map(panel_text, trust_panels(report, brief=True)))
 
 
 class _Scores:

@@ -12,11 +12,17 @@ from paircomp.report.wording import MISSING, interval, percent, subtask_title
 __all__ = ["calibration_panels", "held_out_panel", "trust_panels"]
 
 
-def trust_panels(report: Report) -> list[Panel]:
-    """The panels of a report: held-out judge, calibration; none where it has neither."""
+def trust_panels(report: Report, *, brief: bool = False) -> list[Panel]:
+    """The panels of a report: held-out judge, calibration; none where it has neither.
+
+    Args:
+        report: the report.
+        brief: of a calibration only the accuracy, for terminals; the other forms of the report show the rest.
+    """
     held_out = held_out_panel(report)
     calibration = report.get("calibration")
-    return [*([held_out] if held_out else []), *(calibration_panels(calibration) if calibration else [])]
+    panels = calibration_panels(calibration) if calibration else []
+    return [*([held_out] if held_out else []), *(panels[1:2] if brief else panels)]
 
 
 def held_out_panel(report: Report) -> Panel | None:
@@ -95,7 +101,7 @@ def _measures(calibration: Mapping[str, Any]) -> Panel:
         for title, row in rows
     ]  # fmt: skip
     return Panel(
-        "Accuracy of the judge",
+        f"Accuracy of judge {calibration['judge']['name']}",
         "By subtask: a picture's own prompt against one that differs in a word. In percent; guessing reaches an AUC of "
         "50.",
         ("Subtask", "Scored", "AUC", "Accuracy", "Calibration error", "False yes", "False no"),
