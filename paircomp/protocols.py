@@ -10,6 +10,8 @@ Besides the methods below a part may carry these attributes; `paircomp.runtime.c
 - ``max_batch_size`` (default none): the pipeline never cuts larger batches.
 - ``concurrency`` (default none): a part that answers so many requests at the same time, a server's client for
   instance. The pipeline then hands it many times as many, and it yields each answer as it arrives.
+- ``asking_no_first()`` (judges): the same judge with "no" named before "yes" in its question; calibration measures what
+  the order does.
 - ``keep_logs(folder)`` (generators): called once before the first batch; whatever a program says goes there.
 
 A factory may carry, readable without calling it:
