@@ -55,11 +55,14 @@ def radar(subtasks: Mapping[str, Summary], label: str) -> Markup:
     for metric, css in (("s_g", "radar-g"), ("s_a", "radar-a")):
         values = [subtasks[name][metric] or 0.0 for name in names]  # type: ignore[literal-required]
         parts.append(element("polygon", points=_points(values), class_=css))
-    said = "; ".join(f"{subtask_title(name)}: s_a {percent(subtasks[name]['s_a'])}, s_g {percent(subtasks[name]['s_g'])}"
-                     for name in names)  # fmt: skip
+    said = "; ".join(f"{subtask_title(name)}: {_both(summary)}" for name, summary in subtasks.items())
     width, height = _SIZE
     return element("svg", *parts, role="img", aria_label=f"{label}. {said}", viewbox=f"0 0 {width:g} {height:g}",
                    class_="radar")  # fmt: skip
+
+
+def _both(summary: Summary) -> str:
+    return f"s_a {percent(summary['s_a'])}, s_g {percent(summary['s_g'])}"
 
 
 def _place(number: int, of: int, share: float) -> tuple[float, float]:

@@ -57,10 +57,10 @@ class BoardRow:
         return self.entry.said.get("report")
 
     @property
-    def group_score(self) -> Summary | None:
-        """Contrast scores of the average, where the run has them."""
+    def contrast(self) -> Mapping[str, Any]:
+        """Contrast scores of the average; empty where the run has none."""
         contrast = (self.report or {}).get("contrast")
-        return contrast["average"] if contrast else None
+        return contrast["average"] if contrast else {}
 
     @property
     def sort_key(self) -> tuple[bool, float, str]:
@@ -175,5 +175,13 @@ def _reported_row(entry: Entry) -> BoardRow:
 def _summary(means: Mapping[str, float]) -> Average:
     """Means without intervals; the gap is the difference of two rounded numbers, hence rounded too."""
     a, g = means["s_a"], means["s_g"]
-    summary = {"pairs": 0, "s_a": a, "s_g": g, "gap": round(a - g, 6), "full_pass": None, "zeros": 0, "ci": {}}
+    summary: dict[str, Any] = {
+        "pairs": 0,
+        "s_a": a,
+        "s_g": g,
+        "gap": round(a - g, 6),
+        "full_pass": None,
+        "zeros": 0,
+        "ci": {},
+    }
     return cast("Average", {**summary, "subtasks": 0})

@@ -77,7 +77,7 @@ class Entry:
     @property
     def measured(self) -> bool:
         """Whether PairComp judged its images, so that it has scores by pair."""
-        return self.said["provenance"] != "author-reported"
+        return bool(self.said["provenance"] != "author-reported")
 
     @cached_property
     def table(self) -> ScoreTable:
@@ -86,7 +86,7 @@ class Entry:
 
 
 def score_table(pairs: Sequence[Mapping[str, Any]]) -> ScoreTable:
-    """The array of scores behind the lines of ``pairs.jsonl``; null becomes NaN.
+    """The array of scores behind the lines of ``pairs.jsonl``, sorted by pair; null becomes NaN.
 
     Raises:
         ValueError: shapes that do not fit each other, or scores outside [0, 1].
@@ -95,13 +95,16 @@ def score_table(pairs: Sequence[Mapping[str, Any]]) -> ScoreTable:
 
     from paircomp.scoring import ScoreTable
 
-    log_odds = None
-    if pairs and all(pair.get("log_odds") is not None for pair in pairs):
-        log_odds = np.array([pair["log_odds"] for pair in pairs], dtype=np.float64)
+    pairs = sorted(pairs, key=lambda pair: int(pair["pair"]))
+    scores = np.array([pair["scores"] for pair in pairs], dtype=np.float64)  # [P, T, K, T]
+    log_odds = np.full(scores.shape, np.nan)
+    for row, pair in enumerate(pairs):
+        if pair.get("log_odds") is not None:
+            log_odds[row] = np.array(pair["log_odds"], dtype=np.float64)
     return ScoreTable(
         pairs=np.array([pair["pair"] for pair in pairs], dtype=int),
         subtasks=tuple(pair["subtask"] for pair in pairs),
-        scores=np.array([pair["scores"] for pair in pairs], dtype=np.float64),
+        scores=scores,
         log_odds=log_odds,
     )
 
@@ -228,18 +231,24 @@ def _pair_fault(pair: object, suite: Mapping[str, Any]) -> str:
     if faults or not isinstance(pair, dict):
         return "; ".join(faults)
     prompts, samples = len(pair["prompt_sha256"]), suite["samples"]
-    if pair["pair"] >= suite["pairs"]:
-        return f"pair {pair['pair']} is not in a suite of {suite['pairs']} pairs"
-    if pair["prompts"] is not None and len(pair["prompts"]) != prompts:
-        return "prompts and prompt_sha256 differ in length"
-    if _shape(pair["images"]) != (prompts, samples):
-        return f"images: expected {prompts} x {samples} fingerprints"
-    for name in ("scores", "log_odds"):
-        if pair.get(name) is not None and _shape(pair[name]) != (prompts, samples, prompts):
-            return f"{name}: expected {prompts} x {samples} x {prompts} numbers"
-    if any(not _is_score(score) for image in pair["scores"] for sample in image for score in sample):
-        return "scores: expected numbers in [0, 1] or null"
-    return ""
+    tests = (
+        (pair["pair"] >= suite["pairs"], f"pair {pair['pair']} is not in a suite of {suite['pairs']} pairs"),
+        (pair["prompts"] is not None and len(pair["prompts"]) != prompts, "prompts and prompt_sha256 differ in length"),
+        (_shape(pair["images"]) != (prompts, samples), f"images: expected {prompts} x {samples} fingerprints"),
+        (not _fits(pair["scores"], prompts, samples, 0.0, 1.0),
+         f"scores: expected {prompts} x {samples} x {prompts} numbers in [0, 1] or null"),
+        (pair.get("log_odds") is not None and not _fits(pair["log_odds"], prompts, samples, -math.inf, math.inf),
+         f"log_odds: expected {prompts} x {samples} x {prompts} numbers"),
+    )  # fmt: skip
+    return next((fault for found, fault in tests if found), "")
+
+
+def _fits(numbers: Any, prompts: int, samples: int, low: float, high: float) -> bool:
+    """Whether it is an array [T, K, T] of numbers within bounds, or null."""
+    if _shape(numbers) != (prompts, samples, prompts):
+        return False
+    return all(number is None or _is_within(number, low, high)
+               for image in numbers for sample in image for number in sample)  # fmt: skip
 
 
 def _shape(value: object) -> tuple[int, ...] | None:
@@ -251,10 +260,8 @@ def _shape(value: object) -> tuple[int, ...] | None:
     return None if inner is None else (len(value), *inner)
 
 
-def _is_score(score: object) -> bool:
-    if score is None:
-        return True
-    return isinstance(score, (int, float)) and not isinstance(score, bool) and 0 <= score <= 1 and math.isfinite(score)
+def _is_within(number: object, low: float, high: float) -> bool:
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and low <= number <= high
 
 
 def _bytes(file: Path, entry: Path) -> bytes:

@@ -51,7 +51,10 @@ def _small(entry: Entry) -> bool:
 
 def _names(pair: Mapping[str, Any], images: frozenset[str]) -> list[list[str | None]]:
     return [
-        [name if (name := f"{pair['pair']}_{prompt}_{sample}.webp") in images else None for sample in range(len(samples))]
+        [
+            name if (name := f"{pair['pair']}_{prompt}_{sample}.webp") in images else None
+            for sample in range(len(samples))
+        ]
         for prompt, samples in enumerate(pair["scores"])
     ]
 

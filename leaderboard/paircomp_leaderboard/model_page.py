@@ -13,8 +13,8 @@ from paircomp.report.page_scores import contrast_section, dumbbells, histograms,
 from paircomp.report.plots import interval_bar
 from paircomp.report.schema import Report
 from paircomp.report.wording import METRICS, facts, interval, percent, printable
-from paircomp_leaderboard.board_page import badges
 from paircomp_leaderboard.board_plots import radar
+from paircomp_leaderboard.board_table import badges
 from paircomp_leaderboard.boards import Board, BoardRow
 from paircomp_leaderboard.pages import document, gallery_section
 from paircomp_leaderboard.pairwise import p_text, points
@@ -52,7 +52,9 @@ def model_page(board: Board, row: BoardRow) -> str:
 
 def _notices(row: BoardRow, report: Report) -> Markup | None:
     notices = [*report["notices"], *(f"NOT RANKED: {reason}" for reason in row.unranked)]
-    return element("div", (element("p", notice) for notice in notices), class_="notices", role="note") if notices else None
+    return (
+        element("div", (element("p", notice) for notice in notices), class_="notices", role="note") if notices else None
+    )
 
 
 def _header(board: Board, row: BoardRow) -> Markup:
@@ -70,8 +72,8 @@ def _header(board: Board, row: BoardRow) -> Markup:
           for file in ("entry.json", "pairs.jsonl")),
         class_="downloads",
     )  # fmt: skip
-    return element("header", back, element("h1", row.entry.label), element("p", line, class_="by"),
-                   element("p", *badges(row), " ", element("span", place, class_="muted"), class_="badges"), links)  # fmt: skip
+    marks = element("p", *badges(row), " ", element("span", place, class_="muted"), class_="badges")
+    return element("header", back, element("h1", row.entry.label), element("p", line, class_="by"), marks, links)
 
 
 def _place(board: Board, row: BoardRow) -> str:
@@ -171,7 +173,9 @@ def _judge_section(row: BoardRow, report: Report) -> Markup:
             parts += [element("h3", title), element("p", lead, class_="lead"), definitions(list(_flat(extra[name])))]
     if not extra.get("calibration"):
         parts.append(element("p", "This entry holds no calibration of its judge.", class_="muted"))
-    return element("section", element("h2", "Judge"), _values(row.entry.said["judge"]["identity"] or {}), *parts, id="judge")
+    return element(
+        "section", element("h2", "Judge"), _values(row.entry.said["judge"]["identity"] or {}), *parts, id="judge"
+    )
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -187,8 +191,8 @@ def _verification(row: BoardRow) -> Markup | None:
     proof = row.entry.verification
     if not proof:
         return None
-    lines = [(str(check.get("name")), f"{check.get('outcome')}: {check.get('said')}") for check in proof.get("checks", [])
-             if isinstance(check, Mapping)]  # fmt: skip
+    checks = [check for check in proof.get("checks", []) if isinstance(check, Mapping)]
+    lines = [(str(check.get("name")), f"{check.get('outcome')}: {check.get('said')}") for check in checks]
     return section("Verification", definitions([(printable(name), printable(said)) for name, said in lines]),
                    lead=str(proof.get("explained", "")))  # fmt: skip
 

@@ -101,7 +101,7 @@ def gallery_section(
         form,
         element("p", "Reading the pairs …", class_="count", role="status"),
         element("ol", class_="cards", aria_label="Pairs"),
-        element("noscript", join(element("p", "The gallery is drawn by a script of this site; the scores above are not. "
+        element("noscript", join(element("p", "The gallery is drawn by a script of this site; the scores are not. "
                                               "The same pairs lie in pairs.jsonl."))),
         class_="gallery",
         id="gallery",

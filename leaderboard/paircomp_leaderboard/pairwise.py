@@ -14,8 +14,8 @@ def points(difference: float | None) -> str:
     """A difference of scores in points of a hundred, with its sign.
 
     Example:
-        >>> points(0.034), points(None)
-        ('+3.4', '–')
+        >>> points(0.034)
+        '+3.4'
     """
     return MISSING if difference is None else f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
 

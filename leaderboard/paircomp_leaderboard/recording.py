@@ -72,7 +72,7 @@ def entry_of(evaluated: EvaluatedRun, judge: str, *, label: str | None = None) -
         "label": label or report["generator"]["model"],
         "provenance": "re-judged" if report["generator"]["adapter"] == "images" else "measured",
         "source": None,
-        "suite": {name: report["suite"][name]  # type: ignore[literal-required]
+        "suite": {name: report["suite"][name]
                   for name in ("name", "digest", "pairs", "samples", "prompts_public")},
         "judge": {"name": judge, "identity": report["judge"]["identity"]},
         "trained_with_judge": report["generator"]["trained_with_judge"],
@@ -116,12 +116,12 @@ def pair_lines(judged: Judged, *, include_prompts: bool) -> Iterator[dict[str, A
             "unscored": list(_unscored(judged, row)),
         }
         odds = judged.table.log_odds
-        if odds is not None and not bool(_is_nan(odds[row])):
+        if odds is not None and not _has_nan(odds[row]):
             line["log_odds"] = _nullable(odds[row].tolist())
         yield line
 
 
-def _is_nan(numbers: Any) -> bool:
+def _has_nan(numbers: Any) -> bool:
     import numpy as np
 
     return bool(np.isnan(numbers).any())

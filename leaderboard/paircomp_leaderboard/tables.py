@@ -1,4 +1,4 @@
-"""Boards as tables: the paper's layout (subtasks with s_a and s_g, macro average), and one long line a row for machines.
+"""Boards as tables: the paper's layout (subtasks with s_a and s_g, macro average), and long lines for machines.
 
 pandas does the tables. Best values are bold, second ones underlined, among the rows that are ranked; on a board of
 author-reported rows among all of them.
@@ -87,12 +87,11 @@ def board_frame(board: Board, *, bold: Callable[[str], str] = str, underlined: C
         line |= {("Average", f"{mean} interval"): _interval(row, mean) for mean in _MEANS if board.measured}
         line["Average", "gap"] = percent(row.average["gap"])
         if board.measured:
-            line["Contrast", "group"] = percent(row.group_score["group"] if row.group_score else None)  # type: ignore[typeddict-item]
+            line["Contrast", "group"] = percent(row.contrast.get("group"))
             line["Coverage", "%"] = percent((row.report or {})["coverage"]["fraction"])
         lines.append(line)
-    frame = pd.DataFrame(lines)
-    frame.columns = pd.MultiIndex.from_tuples(list(frame.columns))
-    return frame
+    columns = pd.MultiIndex.from_tuples(list(lines[0]))
+    return pd.DataFrame([list(line.values()) for line in lines], columns=columns)
 
 
 def _label(row: BoardRow) -> str:
@@ -132,10 +131,9 @@ def _flat(board: Board, row: BoardRow) -> dict[str, Any]:
         summary = row.average if column == "average" else row.subtasks.get(column)
         for mean in ("s_a", "s_g", "gap"):
             bounds = (summary["ci"].get(mean) if summary else None) or (None, None)
-            line |= {f"{column}_{mean}": summary[mean] if summary else None,  # type: ignore[literal-required]
+            line |= {f"{column}_{mean}": summary[mean] if summary else None,
                      f"{column}_{mean}_low": bounds[0], f"{column}_{mean}_high": bounds[1]}  # fmt: skip
-    contrast: Mapping[str, Any] = row.group_score or {}
-    line |= {f"contrast_{name}": contrast.get(name) for name in ("text", "image", "group")}
+    line |= {f"contrast_{name}": row.contrast.get(name) for name in ("text", "image", "group")}
     line["coverage"] = (row.report or {}).get("coverage", {}).get("fraction")
     line["images_per_second"] = said.get("made_with", {}).get("images_per_second")
     return line
@@ -189,7 +187,9 @@ def _latex_board(board: Board) -> str:
                         underlined=lambda text: f"\\underline{{{text}}}", plain=_latex_text)  # fmt: skip
     frame = frame.map(lambda text: text.replace("\N{EN DASH}", "--"))
     frame.columns = frame.columns.map(lambda column: tuple(_latex_head(part) for part in column))
-    body = frame.to_latex(index=False, escape=False, multicolumn_format="c", column_format=f"rl{'r' * (frame.shape[1] - 2)}")
+    body = frame.to_latex(
+        index=False, escape=False, multicolumn_format="c", column_format=f"rl{'r' * (frame.shape[1] - 2)}"
+    )
     return f"% {_latex_text(_title(board))}. {_latex_text(_caption(board))}\n{body}"
 
 
@@ -202,7 +202,9 @@ _LATEX: Final = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\t
 
 
 def _latex_text(text: str) -> str:
-    return "".join(_LATEX.get(character, f"\\{character}" if character in "&%$#_{}" else character) for character in text)
+    return "".join(
+        _LATEX.get(character, f"\\{character}" if character in "&%$#_{}" else character) for character in text
+    )
 
 
 def to_html(boards: Sequence[Board]) -> str:
