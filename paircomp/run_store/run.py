@@ -19,9 +19,8 @@ from paircomp.run_store.judgement_table import JudgementTable
 from paircomp.run_store.records import RecordFolder
 from paircomp.runtime.files import StepLock, disk_faults, waiting_lock, write_atomically, write_json
 from paircomp.runtime.machine import package_versions, this_machine
-from paircomp.suites.files import load_suite_file
 from paircomp.suites.selection import select_pairs
-from paircomp.types import Suite
+from paircomp.types import PromptPair, Suite, suite_digest
 
 __all__ = ["JudgeFolder", "Run", "Selection", "differences"]
 
@@ -193,12 +192,12 @@ class Run:
             RunError: the copy in the run was changed.
         """
         said, about = self.identity["suite"], self.manifest["suite"]
-        suite = load_suite_file(self.path / "suite.jsonl", name=said["name"])
-        if suite.digest != said["digest"]:
-            raise RunError(self.path / "suite.jsonl", f"digest {suite.digest[:12]} differs from the run's "
+        pairs = _read_pairs(self.path / "suite.jsonl")
+        if (digest := suite_digest(pairs)) != said["digest"]:
+            raise RunError(self.path / "suite.jsonl", f"digest {digest[:12]} differs from the run's "
                            f"{said['digest'][:12]}; next: restore the file, or start a new run")  # fmt: skip
         return Suite(
-            name=said["name"], pairs=suite.pairs, digest=suite.digest, samples=said["samples"],
+            name=said["name"], pairs=pairs, digest=digest, samples=said["samples"],
             default_judge=about["default_judge"], held_out_judge=about["held_out_judge"],
             prompts_public=about["prompts_public"], source=about["source"],
         )  # fmt: skip
@@ -310,7 +309,20 @@ def _settle(file: Path, schema: str, given: Mapping[str, Any]) -> None:
             write_json(file, {"schema": schema, "identity": {**stored, **given}})
 
 
-def _pair_line(pair: Any) -> bytes:
+def _read_pairs(file: Path) -> tuple[PromptPair, ...]:
+    """The pairs as the run wrote them; they were checked then, and the digest shows whether they are still the same."""
+    with disk_faults(file), file.open("rb") as lines:
+        try:
+            records = enumerate(map(json.loads, lines))
+            return tuple(
+                PromptPair(pair, said["pair_id"], said["subtask"], tuple(said["prompts"]), said.get("metadata", {}))
+                for pair, said in records
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(file, "not the pairs of a run (damaged); next: restore it, or start a new run") from error
+
+
+def _pair_line(pair: PromptPair) -> bytes:
     record = {"pair_id": pair.pair_id, "subtask": pair.subtask, "prompts": list(pair.prompts)}
     if pair.metadata:
         record["metadata"] = dict(pair.metadata)

@@ -197,3 +197,17 @@ def test_a_file_or_a_foreign_folder_is_no_run(tmp_path: Path) -> None:
         new_run(tmp_path / "file", SUITE)
     with pytest.raises(RunError, match="holds other files"):
         new_run(tmp_path, SUITE)
+
+
+def test_a_changed_or_damaged_copy_of_the_suite_is_refused(tmp_path: Path) -> None:
+    run = new_run(tmp_path, SUITE)
+    assert run.suite().pairs == tuple(SUITE.pairs)
+    copy = tmp_path / "suite.jsonl"
+    whole = copy.read_text()
+    copy.write_text(whole.replace("red 0", "red 9"))
+    with pytest.raises(RunError, match=r"digest \w+ differs from the run's"):
+        run.suite()
+    for damaged in (whole[:-20], "[]\n", "{}\n"):
+        copy.write_text(damaged)
+        with pytest.raises(RunError, match="damaged"):
+            run.suite()
