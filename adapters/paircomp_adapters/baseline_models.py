@@ -22,7 +22,7 @@ def _own_program(
         family=family,
         licence=licence,
         resolution=(side, side),
-        setup=f"a program of yours that draws with the authors' code ({repository}), given with -o command=...",
+        setup=f"a program of yours that draws with the authors' code ({repository}), given with -o program=...",
         description=description,
         source=repository,
     )

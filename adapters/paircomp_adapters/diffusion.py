@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["DiffusersGenerator", "diffusers_pipeline"]
 
 
-@declares(requires=("torch", "diffusers", "transformers"))
+# The same arithmetic from another place: what waits where changes no picture.
+@declares(requires=("torch", "diffusers", "transformers"), incidental=("offload", "device_map", "vae_slicing"))
 def diffusers_pipeline(  # noqa: PLR0913 - each one an option of the command line, all keyword-only
     *,
     checkpoint: str | None = None,
