@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from paircomp.cli.options import registry_of
 
+if TYPE_CHECKING:
+    from paircomp.testing import Check
+
 __all__ = ["adapter_group"]
 
 
-@click.group("adapter", short_help="For those who write adapters: check.")
+@click.group("adapter", short_help="For those who write adapters: new, check.")
 def adapter_group() -> None:
     """Tools for those who write generators and judges."""
+
+
+@adapter_group.command("new", short_help="Write an installable package with a generator to fill in.")
+@click.argument("name")
+@click.option("--into", type=click.Path(path_type=Path), metavar="DIR",
+              help="The folder to write.  [default: paircomp-NAME]")  # fmt: skip
+def new_command(name: str, into: Path | None) -> None:
+    """Write a package of your own that adds generator and model NAME: code, contract test, README.
+
+    It draws stripes until you put your model in, and keeps the contract from the start.
+
+    \b
+      paircomp adapter new my-model
+      python -m pip install -e paircomp-my-model
+      paircomp adapter check my-model
+    """
+    from paircomp.cli.adapter_package import write_package
+
+    folder = into or Path(f"paircomp-{name}")
+    for file in write_package(name, folder):
+        click.echo(str(file))
+    click.echo(f"next: python -m pip install -e {folder}, then: paircomp adapter check {name}", err=True)
 
 
 @adapter_group.command("check", short_help="Hold a generator or judge against its contract.")
@@ -29,33 +55,44 @@ def adapter_group() -> None:
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="A Python file that defines it.")  # fmt: skip
 def check_command(name: str, **given: Any) -> None:
-    """Check that generator or judge NAME keeps its contract: each request answered once, batches, order, seeds, close.
+    """Check that generator or judge NAME keeps its contract.
+
+    Each request answered once, batches, order, seeds, options, awkward prompts, abandoned batches, close.
 
     \b
       paircomp adapter check sketch
       paircomp adapter check my-generator --plugin my_adapter.py
     """
     from paircomp.errors import AdapterError
-    from paircomp.runtime.capabilities import check_options, parse_options
-    from paircomp.runtime.machine import resolve_device
-    from paircomp.testing import PROMPTS, check_generator, check_judge
 
+    if len(given["prompts"]) == 1:
+        raise click.UsageError("--prompt: expected at least two, got one.")
     registry = registry_of(given["plugins"])
     kind = given["kind"] or ("judge" if name not in registry.names("generator") else "generator")
     factory: Any = registry.generator(name) if kind == "generator" else registry.judge(name)
+    failed = 0
+    for check in _checks(factory, f"{kind} {name!r}", given, judge=kind == "judge"):
+        click.echo(str(check))
+        failed += check.failed
+    if failed:
+        raise AdapterError(f"{kind} {name!r} breaks its contract in {failed} of the checks above")
+
+
+def _checks(factory: Any, who: str, given: Mapping[str, Any], *, judge: bool) -> Iterator[Check]:
+    from paircomp.runtime.capabilities import check_options, parse_options
+    from paircomp.runtime.machine import resolve_device
+    from paircomp.testing import PROMPTS, check_factory, check_generator, check_judge
+
     options = parse_options(given["options"], where="option -o")
-    check_options(factory, options, where=f"option -o of {kind} {name!r}")
+    check_options(factory, options, where=f"option -o of {who}")
     device = resolve_device(given["device"])
 
     def build() -> Any:
         return factory(checkpoint=given["checkpoint"], device=device, dtype=given["dtype"], **options)
 
     prompts = given["prompts"] or PROMPTS
-    checks = check_generator(build, prompts=prompts, exact=given["exact"]) if kind == "generator" \
-        else check_judge(build, prompts=prompts)  # fmt: skip
-    failed = 0
-    for check in checks:
-        click.echo(str(check))
-        failed += check.passed is False
-    if failed:
-        raise AdapterError(f"{kind} {name!r} breaks its contract in {failed} of the checks above")
+    yield from check_factory(factory)
+    if judge:
+        yield from check_judge(build, prompts=prompts)
+    else:
+        yield from check_generator(build, prompts=prompts, exact=given["exact"])

@@ -29,12 +29,16 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    longest = max((len(row[0]) for row in rows), default=0)
+    for number, heading in enumerate(headings):
+        # A name is there to be copied: it is never folded.
+        table.add_column(heading, overflow="fold", min_width=None if number else longest)
     for row in rows:
         table.add_row(*map(_plain, row))
     console = Console(highlight=False)
-    console.print(table, width=None if console.is_terminal else 200)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    console.print(table)
 
 
 def _plain(text: str) -> Any:

@@ -112,8 +112,8 @@ def test_a_request_holds_the_key_the_prompt_the_seed_and_a_place(program) -> Non
 def test_the_programs_words_name_checkpoint_device_and_dtype(tmp_path: Path) -> None:
     file = tmp_path / "program.py"
     file.write_text(SOUND + "for request in requests():\n    answer(request, unscored=' '.join(sys.argv[1:]))\n")
-    generator = command(checkpoint="weights/1", device="cuda:1", dtype="bfloat16", folder=str(tmp_path),
-                        program=[sys.executable, "program.py", "{checkpoint}", "{device}", "{dtype}", "{x}"])  # fmt: skip
+    words = [sys.executable, "program.py", "{checkpoint}", "{device}", "{dtype}", "{x}"]
+    generator = command(checkpoint="weights/1", device="cuda:1", dtype="bfloat16", folder=str(tmp_path), program=words)
     (answer,) = draw(generator, 1)
     generator.close()
 
