@@ -63,7 +63,10 @@ SUITES = {
     f"shapes-{name}": lambda name=name: replace(shapes_suite(), name=f"shapes-{name}", held_out_judge=name)
     for name in ("strict", "half", "broken", "absent", "pixels")
 }
-MODELS = (ModelSpec(name="tuned", adapter="sketch", trained_with_judge="pixels", suite="shapes-strict"),)
+MODELS = (
+    ModelSpec(name="tuned", adapter="sketch", trained_with_judge="pixels", suite="shapes-strict"),
+    ModelSpec(name="tuned-strict", adapter="sketch", trained_with_judge="strict", suite="shapes-strict"),
+)
 '''
 
 
@@ -163,6 +166,19 @@ def test_no_second_opinion_is_needed_without_training_or_by_the_held_out_judge_i
     report = evaluate(capfd, "--judge", "strict", "--out", "other", limit=6)
     assert "held_out" not in report
     assert load_run("other").run.judges() == ["strict"]
+
+
+def test_where_the_held_out_judge_was_the_reward_the_suites_own_judge_gives_the_second_opinion(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """By its own judge a run needs none; by the training reward it is judged by the suite's own judge too."""
+    report = evaluate(capfd, model="tuned-strict", limit=6)
+    assert "held_out" not in report
+    assert load_run("run").run.judges() == ["pixels"]
+    report = evaluate(capfd, "--judge", "strict", model="tuned-strict", limit=6)
+    assert report["held_out"]["judge"] == "pixels"
+    assert report["held_out"]["average"] is not None
+    assert report["held_out"]["average"]["s_a"]["difference"] < 0
 
 
 def test_a_training_manifest_beside_the_weights_marks_the_model(capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from paircomp.errors import PairCompError
 from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.run_store import Run
-from paircomp.run_store.held_out import held_out_obstacle, needs_held_out, store_problem
+from paircomp.run_store.held_out import held_out_judge, held_out_obstacle, needs_held_out, store_problem
 from paircomp.types import Suite
 
 __all__ = ["judge_held_out"]
@@ -34,7 +34,7 @@ def judge_held_out(
     if not needs_held_out(run, suite, judge):
         return None
     heard: Progress = progress or Silent()
-    name = suite.held_out_judge
+    name = held_out_judge(run, suite)
     obstacle = held_out_obstacle(run, suite)
     if name is None or obstacle is not None:
         heard.say(f"no held-out judging: {obstacle}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from paircomp.run_store import Run
-from paircomp.run_store.held_out import held_out_obstacle, needs_held_out, read_problem
+from paircomp.run_store.held_out import held_out_judge, held_out_obstacle, needs_held_out, read_problem
 from paircomp.run_store.score_table import read_judged
 from paircomp.scoring import PairValues, ScoreTable, pair_values
 from paircomp.statistics import paired_differences
@@ -42,7 +42,7 @@ def build_held_out(
     if not needs_held_out(run, suite, judge):
         return None
     obstacle = held_out_obstacle(run, suite)
-    held_out = suite.held_out_judge if obstacle is None else None
+    held_out = held_out_judge(run, suite)
     section: dict[str, Any] = {
         "trained_with_judge": run.manifest["trained_with_judge"], "judge": held_out, "identity": None,
         "problem": obstacle, "subtasks": {}, "average": None,

@@ -14,29 +14,49 @@ from paircomp.run_store.run import Run
 from paircomp.runtime.files import disk_faults, write_json
 from paircomp.types import Suite
 
-__all__ = ["HELD_OUT_SCHEMA", "held_out_obstacle", "needs_held_out", "read_problem", "store_problem"]
+__all__ = [
+    "HELD_OUT_SCHEMA",
+    "held_out_judge",
+    "held_out_obstacle",
+    "needs_held_out",
+    "read_problem",
+    "store_problem",
+]
 
 HELD_OUT_SCHEMA = "paircomp-held-out/1"
 _FILE = "held-out.json"
 
 
+def held_out_judge(run: Run, suite: Suite) -> str | None:
+    """The judge that gives the second opinion; ``None`` where the suite offers none.
+
+    It is the suite's held-out judge, or, where that one rewarded the model, the suite's own judge.
+    """
+    trained: str | None = run.manifest.get("trained_with_judge")
+    if suite.held_out_judge != trained:
+        return suite.held_out_judge
+    return suite.default_judge if suite.default_judge != trained else None
+
+
 def needs_held_out(run: Run, suite: Suite, judge: str) -> bool:
     """Whether the scores of `judge` need a second opinion, because the model was trained with a judge.
 
-    The suite's held-out judge needs none, unless it is the very judge that rewarded the model.
+    The judge that would give that opinion needs none.
     """
-    trained = run.manifest.get("trained_with_judge")
-    return trained is not None and (judge != suite.held_out_judge or judge == trained)
+    trained: str | None = run.manifest.get("trained_with_judge")
+    if trained is None or judge == held_out_judge(run, suite):
+        return False
+    return judge == trained or suite.held_out_judge != trained
 
 
 def held_out_obstacle(run: Run, suite: Suite) -> str | None:
     """Why no judge of this suite can give a second opinion; ``None`` where one can."""
-    trained = run.manifest.get("trained_with_judge")
+    if held_out_judge(run, suite) is not None:
+        return None
     if suite.held_out_judge is None:
         return f"suite {suite.name!r} names no held-out judge; next: judge the run by another one (paircomp judge)"
-    if suite.held_out_judge == trained:
-        return f"the held-out judge of suite {suite.name!r} is {trained!r} itself, this model's training reward"
-    return None
+    return (f"the held-out judge of suite {suite.name!r} is {suite.held_out_judge!r} itself, this model's training "
+            "reward; next: judge the run by another one (paircomp judge)")  # fmt: skip
 
 
 def store_problem(run: Run, judge: str, problem: str | None) -> None:

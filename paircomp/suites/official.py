@@ -58,7 +58,7 @@ def _suite(pairs: Sequence[PromptPair], digest: str, *, name: str, found: str = 
         digest=digest,
         samples=2,
         default_judge="internvl2.5-26b",
-        held_out_judge=None,
+        held_out_judge="qwen2.5-vl-7b",
         prompts_public=False,
         source=f"{published}; read from {found}" if found else published,
     )
