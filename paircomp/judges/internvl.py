@@ -8,6 +8,7 @@ from the logits of the last position alone. Which question, view and arithmetic 
 from __future__ import annotations
 
 import collections
+import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -113,9 +114,6 @@ class InternVLJudge:
         variant: view and arithmetic.
         identity: what the loader knows of the weights.
         tiles_at_once: bound of one forward, at least one picture.
-
-    Attributes:
-        identity: everything that a score depends on.
     """
 
     def __init__(
@@ -132,9 +130,19 @@ class InternVLJudge:
         self._policy = TilePolicy(seen.image_size[0], variant.most_tiles)
         self._tiles_at_once = tiles_at_once
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="tiles")
-        self.identity: Mapping[str, Any] = {
-            **identity, **prompt.identity, "tiles": self._policy.to_json(), "arithmetic": variant.arithmetic.to_json(),
-        }  # fmt: skip
+        self._weights = identity
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Everything that a score depends on."""
+        arithmetic = self._variant.arithmetic.to_json()
+        return {**self._weights, **self._prompt.identity, "tiles": self._policy.to_json(), "arithmetic": arithmetic}
+
+    def asking_no_first(self) -> InternVLJudge:
+        """The same judge with "no" named before "yes" in its question; it shares this one's model."""
+        other = copy.copy(self)
+        other._prompt = self._prompt.asking(self._prompt.template.no_first())
+        return other
 
     def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
         """One judgement per question; pictures with as many tiles as each other share a forward.

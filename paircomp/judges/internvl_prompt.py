@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +79,18 @@ class InternVLPrompt:
             "template": {"name": self._template.name, "text": self._template.text, "system": SYSTEM},
             "tokens": {"special": self._special, "answers": self.answers.to_json()},
         }
+
+    def asking(self, template: QuestionTemplate) -> InternVLPrompt:
+        """The same, with another question."""
+        other = copy.copy(self)
+        other._template = template
+        other.__dict__.pop("identity", None)  # it is worked out once, and holds the question
+        return other
+
+    @property
+    def template(self) -> QuestionTemplate:
+        """The question."""
+        return self._template
 
     @property
     def image_token_id(self) -> int:

@@ -23,6 +23,10 @@ class QuestionTemplate:
         """The question about `prompt`, whose own braces are left alone."""
         return self.text.replace("{prompt}", prompt)
 
+    def no_first(self) -> QuestionTemplate:
+        """The same question with the two answers named in the other order."""
+        return QuestionTemplate(f"{self.name}, no first", self.text.replace("yes or no", "no or yes"))
+
 
 #: What the published evaluator asks (PairComp/evaluate_images.py of FocusDiff): with a space after the image's line
 #: break, no full stop.

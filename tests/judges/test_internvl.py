@@ -285,6 +285,15 @@ def test_the_fixed_view_sees_the_same_at_every_resolution(folders: dict[str, Pat
     assert [answer.evidence["tiles"] for answer in answers] == [1, 1, 1]
 
 
+def test_the_question_can_be_turned_round(folders: dict[str, Path]) -> None:
+    usual = judge(folders["native"], "internvl_exact")
+    turned = usual.asking_no_first()
+
+    assert turned.identity["template"]["text"].endswith("please directly respond with no or yes")
+    assert usual.identity["template"]["text"].endswith("please directly respond with yes or no")
+    assert largest_difference(scores(usual.judge(requests())), scores(turned.judge(requests()))) > 1e-4
+
+
 def test_a_name_without_weights_of_its_own_asks_for_them() -> None:
     with pytest.raises(ConfigError, match="judge 'internvl' needs weights"):
         internvl_variants.internvl()
