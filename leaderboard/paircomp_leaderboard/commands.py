@@ -116,7 +116,7 @@ def bundle_command(run: Path, out: Path, **given: Any) -> None:
     click.echo(f"{out}  {count:,} files, {out.stat().st_size / 2**20:.1f} MiB")
 
 
-@leaderboard_group.command("verify")
+@leaderboard_group.command("verify", short_help="Check a bundle; say which checks were done.")
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.zip")
 @click.option(
     "--suite", "suite_name", metavar="NAME|FILE", help="Its suite, where neither PairComp nor the bundle has it."

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from paircomp.report.wording import differing_words, printable
+from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp_leaderboard.entries import Entry
 from paircomp_leaderboard.recording import NO_VALUES, values_by_pair
 
-__all__ = ["GALLERY_SCHEMA", "as_script", "gallery_of", "gallery_pair"]
+__all__ = ["GALLERY_SCHEMA", "SMALL_EDGE", "as_script", "gallery_of", "gallery_pair"]
 
-GALLERY_SCHEMA = "paircomp-gallery/1"
+GALLERY_SCHEMA: Final = "paircomp-gallery/1"
+SMALL_EDGE: Final = 64
+"""Longest side in pixels of pictures that are shown with square pixels."""
 
 
 def gallery_of(entry: Entry, *, folder: str, images: frozenset[str]) -> dict[str, Any]:
@@ -29,24 +32,22 @@ def gallery_of(entry: Entry, *, folder: str, images: frozenset[str]) -> dict[str
         "name": entry.name,
         "label": printable(entry.label),
         "folder": folder,
-        "pixelated": _small(entry),
+        "pixelated": _small(entry, images),
         "pairs": [
             gallery_pair(pair, _names(pair, images), values.get(pair["pair"], NO_VALUES)) for pair in entry.pairs
         ],
     }
 
 
-def _small(entry: Entry) -> bool:
-    """Pictures of few pixels are shown with square ones, not smoothed."""
-    if entry.path is None:
+def _small(entry: Entry, images: frozenset[str]) -> bool:
+    """Whether its pictures have so few pixels that they are shown with square ones, not smoothed."""
+    first = min(images, default=None)
+    if first is None or entry.path is None:
         return False
-    from PIL import Image
-
-    first = next(iter(sorted((entry.path / "thumbnails").glob("*.webp"))), None)
-    if first is None:
+    try:
+        return max(read_rgb((entry.path / "thumbnails" / first).read_bytes()).size) <= SMALL_EDGE
+    except (UnreadableImageError, OSError):  # a browser will show that it is no picture
         return False
-    with Image.open(first) as image:
-        return max(image.size) <= 64
 
 
 def _names(pair: Mapping[str, Any], images: frozenset[str]) -> list[list[str | None]]:

@@ -12,15 +12,13 @@ from paircomp.evaluation import EvaluatedRun, load_run
 from paircomp.report.wording import printable
 from paircomp.run_store import ImageIndex, ImageState
 from paircomp.types import ImageKey
-from paircomp_leaderboard.gallery_data import GALLERY_SCHEMA, gallery_pair
+from paircomp_leaderboard.gallery_data import GALLERY_SCHEMA, SMALL_EDGE, gallery_pair
 from paircomp_leaderboard.recording import NO_VALUES, pair_lines, values_by_pair
 
 if TYPE_CHECKING:
     from paircomp.types import Suite
 
 __all__ = ["RunGallery"]
-
-_SMALL = 64
 
 
 class RunGallery:
@@ -121,7 +119,7 @@ class RunGallery:
             return False
         try:
             with Image.open(path) as image:
-                return max(image.size) <= _SMALL
+                return max(image.size) <= SMALL_EDGE
         except OSError:  # being written, or no picture: the browser will say
             return False
 
