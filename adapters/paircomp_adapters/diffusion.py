@@ -132,6 +132,8 @@ class DiffusersGenerator:
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:
         """One image per request, all in one call of the pipeline."""
+        if not requests:
+            return
         started = time.perf_counter()
         pictures, flagged = self._draw(requests)
         seconds = round((time.perf_counter() - started) / len(requests), 6)

@@ -134,6 +134,8 @@ class Emu3Generator:
         """One image per request; all are drawn together, token by token."""
         import torch
 
+        if not requests:
+            return
         started = time.perf_counter()
         with torch.inference_mode():
             tokens = self._tokens(requests)
