@@ -7,22 +7,20 @@ from the logits of the last position alone. Which question, view and arithmetic 
 
 from __future__ import annotations
 
-import collections
 import copy
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from paircomp.errors import UnavailableError
+from paircomp.judges.asking import Asker
 from paircomp.judges.internvl_layout import config_of, load_internvl
-from paircomp.judges.internvl_prompt import CONTEXT, InternVLPrompt, SpecialTokenError
+from paircomp.judges.internvl_prompt import CONTEXT, InternVLPrompt
 from paircomp.judges.internvl_tiles import TilePolicy, to_pixel_values
-from paircomp.judges.requests import Asked, answers_to, refuse_broken, sort_out
-from paircomp.judges.shared_prefix import last_hidden
+from paircomp.judges.requests import Asked
+from paircomp.judges.shared_prefix import Forward, additive, last_hidden
 from paircomp.judges.token_ids import read_tokenizer
 from paircomp.judges.yes_no import Answer, read_answers
 from paircomp.runtime.checkpoints import checkpoint_folder, resolve_dtype, torch_dtype
@@ -31,6 +29,7 @@ from paircomp.types import Judgement, JudgeRequest
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
     from transformers import InternVLForConditionalGeneration
 
     from paircomp.judges.internvl_variants import Variant
@@ -125,12 +124,11 @@ class InternVLJudge:
         identity: Mapping[str, Any],
         tiles_at_once: int,
     ) -> None:
-        self._model, self._prompt, self._variant = model, prompt, variant
+        self._model, self._prompt, self._variant, self._weights = model, prompt, variant, identity
         seen: Any = model.config.vision_config
         self._policy = TilePolicy(seen.image_size[0], variant.most_tiles)
         self._tiles_at_once = tiles_at_once
-        self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="tiles")
-        self._weights = identity
+        self._asker = Asker(cost_at_once=tiles_at_once)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -150,61 +148,34 @@ class InternVLJudge:
         Raises:
             FloatingPointError: after all else was answered, when logits were not finite.
         """
-        asked, refused = sort_out(requests, self._ids)
-        yield from refused
-        broken: list[str] = []
-        for group, tiles in self._prepared(self._groups(asked)):
-            answers = iter(self._answers(group, tiles))
-            for each in group:
-                yield from answers_to(each, answers, broken, evidence={"tiles": self._tiles_of(each)})
-        refuse_broken(broken)
+        return self._asker.judge(self, requests)
 
     def close(self) -> None:
         """Free the model."""
-        self._workers.shutdown(cancel_futures=True)
+        self._asker.close()
         del self._model
 
-    def _tiles_of(self, asked: Asked) -> int:
-        return self._policy.count(*asked.image.size)
+    def ids(self, image: Image, prompt: str) -> list[int]:
+        """The whole prompt; see `Looker`."""
+        return self._prompt.ids(prompt, self.size(image)[0] * self._model.config.image_seq_length)
 
-    def _ids(self, request: JudgeRequest, prompt: str) -> list[int]:
-        tiles = self._policy.count(*request.images[0].size)
-        try:
-            return self._prompt.ids(prompt, tiles * self._model.config.image_seq_length)
-        except SpecialTokenError as error:
-            raise ValueError(str(error)) from error
+    def size(self, image: Image) -> tuple[int, None]:
+        """The number of tiles."""
+        return self._policy.count(*image.size), None
 
-    def _groups(self, asked: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
-        """Pictures of equally many tiles, so many of them as go together; the largest first."""
-        by_tiles = collections.defaultdict(list)
-        for each in asked:
-            by_tiles[self._tiles_of(each)].append(each)
-        for tiles, alike in sorted(by_tiles.items(), reverse=True):
-            size = max(1, self._tiles_at_once // tiles)
-            yield from (alike[start : start + size] for start in range(0, len(alike), size))
+    def evidence(self, image: Image) -> dict[str, int]:
+        """How closely the picture was looked at."""
+        return {"tiles": self.size(image)[0]}
 
-    def _prepared(
-        self, groups: Iterator[Sequence[Asked]]
-    ) -> Iterator[tuple[Sequence[Asked], Sequence[NDArray[np.uint8]]]]:
-        """Groups with their tiles; those of the next group are cut while the model looks at this one."""
-        waiting: collections.deque[tuple[Sequence[Asked], list[Future[NDArray[np.uint8]]]]] = collections.deque()
-        try:
-            for group in itertools.chain(groups, (None,)):
-                if group is not None:
-                    waiting.append((group, [self._workers.submit(self._policy.cut, each.image) for each in group]))
-                if waiting and (group is None or len(waiting) > 1):
-                    ready, tiles = waiting.popleft()
-                    yield ready, [each.result() for each in tiles]
-        finally:
-            for _, tiles in waiting:
-                for each in tiles:
-                    each.cancel()
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """Its tiles."""
+        return self._policy.cut(image)
 
     @torch.inference_mode()
-    def _answers(self, group: Sequence[Asked], tiles: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-        model = self._model.model
-        embed = _embedder(self._model, self._features(tiles), self._prompt.image_token_id)
-        hidden = last_hidden(model.language_model, embed, [each.prompts for each in group])
+    def answers(self, group: Sequence[Asked], prepared: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+        """One look at each picture, all questions at once, logits of the last positions only."""
+        forward = _forward(self._model, self._features(prepared), self._prompt.image_token_id)
+        hidden = last_hidden(forward, [each.prompts for each in group])
         return read_answers(self._model.lm_head(hidden), self._prompt.answers, self._variant.arithmetic)
 
     def _features(self, tiles: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -222,17 +193,20 @@ class InternVLJudge:
         return torch.cat(looked).flatten(0, 1)
 
 
-def _embedder(
-    model: InternVLForConditionalGeneration, features: Tensor, image_token_id: int
-) -> Callable[[Tensor], Tensor]:
-    """Embeds ids; image tokens take the pictures' features in order."""
+def _forward(model: InternVLForConditionalGeneration, features: Tensor, image_token_id: int) -> Forward:
+    """The language model; image tokens take the pictures' features in order."""
     table: Any = model.get_input_embeddings()
+    language: Any = model.model.language_model
 
-    def embed(ids: Tensor) -> Tensor:
+    def forward(ids: Tensor, *, places: Tensor, seen: Tensor | None, cache: Any) -> Tensor:
         inputs: Tensor = table(ids.to(table.weight.device))
         looks = (ids == image_token_id).to(inputs.device)
         if looks.any():
             inputs = inputs.masked_scatter(looks[..., None], features.to(inputs.device, inputs.dtype))
-        return inputs
+        hidden: Tensor = language(
+            inputs_embeds=inputs, attention_mask=additive(seen, inputs), position_ids=places.to(inputs.device),
+            past_key_values=cache, use_cache=cache is not None,
+        ).last_hidden_state  # fmt: skip
+        return hidden
 
-    return embed
+    return forward

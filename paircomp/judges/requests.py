@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "answers_to", "refuse_broken", "sort_out"]
 
-#: Ids of the prompt that asks the question about the request's picture; ValueError says why it cannot be asked.
-Reader = Callable[[JudgeRequest, str], list[int]]
+#: Ids of the prompt that asks the question about a picture; ValueError says why it cannot be asked.
+Reader = Callable[["Image", str], list[int]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def sort_out(requests: Sequence[JudgeRequest], read: Reader) -> tuple[list[Asked
         ids: dict[int, list[int]] = {}
         for question in request.questions:
             try:
-                ids[question.judged_prompt] = read(request, question.prompt)
+                ids[question.judged_prompt] = read(image, question.prompt)
             except ValueError as error:
                 refused.append(Judgement(request.key, question.judged_prompt, unscored=str(error)))
         if ids:

@@ -2,75 +2,76 @@
 
 The picture stands before the question, so all questions about it begin with the same tokens. Their keys and values are
 computed once. The rest of each question then attends to them and to itself, all questions of a picture in one row, with
-the positions each would have alone: the cache is read by all and copied for none. The answers equal those to questions
+the places each would have alone: the cache is read by all and copied for none. The answers equal those to questions
 asked one by one, up to the order of summation.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from paircomp.judges.token_ids import shared_length
 
-__all__ = ["last_hidden"]
-
-#: Embeds token ids ``[B, L]`` that begin at the given place of their sequences; gives ``[B, L, H]``.
-Embed = Callable[[Tensor], Tensor]
+__all__ = ["Forward", "additive", "last_hidden"]
 
 
-def last_hidden(decoder: nn.Module, embed: Embed, questions: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+class Forward(Protocol):
+    """Runs tokens through a causal decoder, without its output matrix."""
+
+    def __call__(self, ids: Tensor, *, places: Tensor, seen: Tensor | None, cache: Any) -> Tensor:
+        """Hidden states ``[B, L, H]``.
+
+        Args:
+            ids: ``[B, L]``; tokens of pictures come only in the first call of a batch.
+            places: ``[B or 1, L]``, where in its own sequence each token stands.
+            seen: ``[B, 1, L, all tokens so far]``, True where a token sees another; ``None`` is everything before it.
+            cache: takes keys and values, and gives those of earlier calls; ``None`` where nothing follows.
+        """
+        ...
+
+
+def last_hidden(forward: Forward, questions: Sequence[Sequence[Sequence[int]]]) -> Tensor:
     """The decoder's output at the last token of every question.
 
     Args:
-        decoder: a causal language model without its output matrix.
-        embed: embeds ids; it is given the pictures' tokens only together with what stands before them.
+        forward: the decoder.
         questions: for each picture its questions, each as the ids of the whole prompt.
 
     Returns:
         ``[N, H]``, the questions of the first picture first.
     """
     if all(len(row) == 1 for row in questions):
-        return _asked_alone(decoder, embed, [row[0] for row in questions])
-    return _asked_together(decoder, embed, questions)
+        return _asked_alone(forward, [row[0] for row in questions])
+    return _asked_together(forward, questions)
 
 
-def _asked_alone(decoder: nn.Module, embed: Embed, prompts: Sequence[Sequence[int]]) -> Tensor:
+def _asked_alone(forward: Forward, prompts: Sequence[Sequence[int]]) -> Tensor:
     """One forward. Padding stands at the right, where no token that matters can see it: no mask is needed."""
     ids = _padded(prompts)  # [B, L]
-    inputs = embed(ids)
-    positions = torch.arange(ids.shape[1], device=inputs.device)[None]
-    hidden = decoder(inputs_embeds=inputs, position_ids=positions, use_cache=False).last_hidden_state
-    ends = torch.tensor([len(prompt) - 1 for prompt in prompts], device=hidden.device)
-    return _rows(hidden, torch.arange(len(prompts), device=hidden.device), ends)
+    hidden = forward(ids, places=torch.arange(ids.shape[1])[None], seen=None, cache=None)
+    ends = torch.tensor([len(prompt) - 1 for prompt in prompts])
+    return _rows(hidden, torch.arange(len(prompts)), ends)
 
 
-def _asked_together(decoder: nn.Module, embed: Embed, questions: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+def _asked_together(forward: Forward, questions: Sequence[Sequence[Sequence[int]]]) -> Tensor:
     from transformers import DynamicCache
 
     shared = min(map(shared_length, questions))
     cache: Any = DynamicCache()
-    prefix = embed(torch.tensor([row[0][:shared] for row in questions]))
-    positions = torch.arange(shared, device=prefix.device)[None]
-    decoder(inputs_embeds=prefix, position_ids=positions, past_key_values=cache, use_cache=True)
+    prefix = torch.tensor([row[0][:shared] for row in questions])
+    forward(prefix, places=torch.arange(shared)[None], seen=None, cache=cache)
 
     rests = [[prompt[shared:] for prompt in row] for row in questions]
-    inputs = embed(_padded([list(itertools.chain.from_iterable(row)) for row in rests]))
-    owners, places = _owners([[len(rest) for rest in row] for row in rests], inputs.shape[1])
-    hidden = decoder(
-        inputs_embeds=inputs,
-        attention_mask=_mask(owners, shared, inputs.dtype).to(inputs.device),
-        position_ids=(places + shared).to(inputs.device),
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state
-    rows, ends = _ends(rests)
-    return _rows(hidden, rows.to(hidden.device), ends.to(hidden.device))
+    ids = _padded([list(itertools.chain.from_iterable(row)) for row in rests])
+    owners, places = _owners([[len(rest) for rest in row] for row in rests], ids.shape[1])
+    hidden = forward(ids, places=places + shared, seen=_seen(owners, shared), cache=cache)
+    return _rows(hidden, *_ends(rests))
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
@@ -87,13 +88,20 @@ def _owners(lengths: Sequence[Sequence[int]], width: int) -> tuple[Tensor, Tenso
     return owners, places
 
 
-def _mask(owners: Tensor, shared: int, dtype: torch.dtype) -> Tensor:
-    """``[B, 1, S, shared + S]``, added to attention: a token sees the prefix and what precedes it in its question."""
+def _seen(owners: Tensor, shared: int) -> Tensor:
+    """``[B, 1, S, shared + S]``: a token sees the prefix and what precedes it in its own question."""
     size = owners.shape[1]
     mine = owners[:, :, None] == owners[:, None, :]  # [B, S, S]
-    seen = mine & torch.ones(size, size, dtype=torch.bool).tril()
-    seen = torch.cat([torch.ones(*seen.shape[:2], shared, dtype=torch.bool), seen], dim=2)
-    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
+    own = mine & torch.ones(size, size, dtype=torch.bool).tril()
+    return torch.cat([torch.ones(*own.shape[:2], shared, dtype=torch.bool), own], dim=2)[:, None]
+
+
+def additive(seen: Tensor | None, inputs: Tensor) -> Tensor | None:
+    """`seen` in the form that attention adds to its scores, for inputs of that device and dtype."""
+    if seen is None:
+        return None
+    least = torch.finfo(inputs.dtype).min
+    return torch.zeros(seen.shape, dtype=inputs.dtype).masked_fill_(~seen, least).to(inputs.device)
 
 
 def _ends(rests: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor]:
@@ -104,5 +112,5 @@ def _ends(rests: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor]:
 
 
 def _rows(hidden: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    picked: Tensor = hidden[rows, columns]
+    picked: Tensor = hidden[rows.to(hidden.device), columns.to(hidden.device)]
     return picked
