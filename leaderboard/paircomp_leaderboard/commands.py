@@ -183,10 +183,10 @@ def view_command(run: Path, other: Path | None, *, open_browser: bool, **given: 
     from paircomp_leaderboard.viewer import ViewerServer
 
     with ViewerServer([path for path in (run, other) if path], judge=given["judge"], port=given["port"]) as server:
-        click.echo(f"{server.address}  (Ctrl-C ends it)")
-        if open_browser:
-            click.launch(server.address)
         try:
+            click.echo(f"{server.address}  (Ctrl-C ends it)")
+            if open_browser:
+                click.launch(server.address)
             server.serve_forever()
         except KeyboardInterrupt:
             click.echo("", err=True)
