@@ -39,10 +39,10 @@ def panel_text(panel: Panel) -> RenderableType:
     """For a terminal; no string is read as markup."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     for number, head in enumerate(panel.heads):
-        table.add_column(Text(head), justify="right" if number else "left", overflow="fold")
+        table.add_column(Text(printable(head)), justify="right" if number else "left", overflow="fold")
     for line in panel.lines:
         table.add_row(*(Text(printable(cell)) for cell in line))
-    above = [Text(), Text(panel.title, style="bold"), Text(printable(panel.lead), style="dim")]
+    above = [Text(), Text(printable(panel.title), style="bold"), Text(printable(panel.lead), style="dim")]
     below = [Text(printable(panel.caption), style="dim")] if panel.caption else []
     return Group(*above, *([table] if panel.lines else []), *below)
 

@@ -24,6 +24,7 @@ from paircomp.judges.yes_no import NO, YES
 from paircomp.protocols import Judge
 from paircomp.runtime import remote
 from paircomp.runtime.capabilities import effective_options
+from paircomp.testing import check_judge
 from paircomp.types import ImageKey, Judgement, JudgeRequest, Question
 from tests.judges.fake_vlm_server import FakeVLMServer, by_redness, log_softmax
 
@@ -399,3 +400,9 @@ def test_a_served_judge_can_be_calibrated() -> None:
     (row,) = (row for row in found["sensitivity"] if row["change"] == "no named before yes")
     assert row["items"] == 24
     assert row["mean_distance"] > 0.01
+
+
+def test_the_judge_keeps_the_contract(server: FakeVLMServer) -> None:
+    checks = list(check_judge(lambda: opened(server)))
+    assert checks
+    assert [check for check in checks if not check.passed] == []
