@@ -65,8 +65,8 @@ class JudgementTable:
             return
         self.state[key] = SCORED
         self.scores[key] = score
-        if "log_yes" in record and "log_no" in record:
-            self.log_odds[key] = record["log_yes"] - record["log_no"]
+        both = "log_yes" in record and "log_no" in record
+        self.log_odds[key] = record["log_yes"] - record["log_no"] if both else float("nan")
 
     def settled(self) -> NDArray[np.bool_]:
         """``[P, T, K, T]``: whether nothing is left to ask."""

@@ -323,7 +323,7 @@ def _read_pairs(file: Path) -> tuple[PromptPair, ...]:
 
 
 def _pair_line(pair: PromptPair) -> bytes:
-    record = {"pair_id": pair.pair_id, "subtask": pair.subtask, "prompts": list(pair.prompts)}
+    record: dict[str, Any] = {"pair_id": pair.pair_id, "subtask": pair.subtask, "prompts": list(pair.prompts)}
     if pair.metadata:
         record["metadata"] = dict(pair.metadata)
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

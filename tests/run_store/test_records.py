@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paircomp.errors import RunError
-from paircomp.run_store import RecordFolder
+from paircomp.run_store import ImageIndex, JudgementTable, RecordFolder
+from tests.parts import small_suite
 
 SCHEMA = "test/1"
 
@@ -82,3 +84,13 @@ def test_a_record_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) -> Non
     with folder(tmp_path).writer() as writer:
         writer.write({"a": 1})
         assert [record["a"] for record in folder(tmp_path).read()] == [1]
+
+
+def test_a_later_judgement_without_log_masses_forgets_the_earlier_ones() -> None:
+    index = ImageIndex(small_suite(1))
+    place = {"pair": 0, "prompt": 0, "sample": 0, "judged_prompt": 0, "image": "0"}
+    table = JudgementTable(index).read([{**place, "score": 0.5, "log_yes": -0.1, "log_no": -2.0}])
+    assert table.log_odds[0, 0, 0, 0] == pytest.approx(1.9)
+    table.read([{**place, "score": 0.25}])
+    assert table.scores[0, 0, 0, 0] == 0.25
+    assert np.isnan(table.log_odds[0, 0, 0, 0])
