@@ -10,6 +10,7 @@ from paircomp.report.elements import Markup, element, join
 from paircomp.report.page_pairs import coverage_section
 from paircomp.report.page_parts import KINDS, definitions, framed_table, section, symbol
 from paircomp.report.page_scores import contrast_section, dumbbells, histograms, scores
+from paircomp.report.page_trust import trust_sections
 from paircomp.report.plots import interval_bar
 from paircomp.report.schema import Report
 from paircomp.report.wording import METRICS, facts, interval, percent, printable
@@ -41,6 +42,7 @@ def model_page(board: Board, row: BoardRow) -> str:
         contrast_section(report),
         histograms(report),
         coverage_section(report),
+        *trust_sections(report),
         _recipe(row, report),
         _judge_section(row, report),
         _verification(row),
@@ -163,19 +165,10 @@ def _machine(machine: Mapping[str, Any]) -> str:
 
 
 def _judge_section(row: BoardRow, report: Report) -> Markup:
-    extra = cast("Mapping[str, Any]", report)
-    parts: list[Markup] = []
-    for name, title, lead in (
-        ("held_out", "Held-out judge", "The same images by a judge that had no part in training."),
-        ("calibration", "Calibration", "How far this judge can be trusted, on pictures whose label is certain."),
-    ):
-        if extra.get(name):
-            parts += [element("h3", title), element("p", lead, class_="lead"), definitions(list(_flat(extra[name])))]
-    if not extra.get("calibration"):
-        parts.append(element("p", "This entry holds no calibration of its judge.", class_="muted"))
-    return element(
-        "section", element("h2", "Judge"), _values(row.entry.said["judge"]["identity"] or {}), *parts, id="judge"
-    )
+    lead = None if report.get("calibration") else "This entry holds no calibration of its judge."
+    identity = _values(row.entry.said["judge"]["identity"] or {})
+    return element("section", element("h2", "Judge"), element("p", lead, class_="lead") if lead else None, identity,
+                   id="judge")  # fmt: skip
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
