@@ -138,9 +138,16 @@ class JanusGenerator:
         }
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:
-        """One image per request, in order; the tokens of all are drawn together, the pictures decoded one by one."""
-        if not requests:
-            return
+        """One image per request; the tokens of all are drawn together, the pictures decoded one by one.
+
+        A prompt that is longer than the model can read is refused.
+        """
+        reasons = {request.key: self._sampler.too_long(request.prompt) for request in requests}
+        yield from (Generated(key, unscored=reason) for key, reason in reasons.items() if reason)
+        if fitting := [request for request in requests if not reasons[request.key]]:
+            yield from self._drawn(fitting)
+
+    def _drawn(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:
         started = time.perf_counter()
         drawn = self._sampler.sample([each.prompt for each in requests], [each.seed for each in requests])
         shared = (time.perf_counter() - started) / len(requests)

@@ -79,7 +79,10 @@ def _from_transformers(folder: Path, *, device: str, dtype: torch.dtype) -> Any:
 
     load: Any = JanusForConditionalGeneration.from_pretrained
     try:
-        model, said = load(folder, dtype=dtype, output_loading_info=True, local_files_only=True)
+        # Other shapes would be refused there without their names; they are reported instead and refused below.
+        model, said = load(
+            folder, dtype=dtype, output_loading_info=True, local_files_only=True, ignore_mismatched_sizes=True
+        )
     except Exception as error:  # damaged files speak through the exceptions of several libraries
         raise CheckpointError(folder, [f"not loadable ({' '.join(str(error).split())[:300]})"]) from error
     faults = [f"{key}: missing" for key in sorted(said["missing_keys"])]

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["CachedDecoder"]
+__all__ = ["CachedDecoder", "head_logits"]
 
 _CPU_ROWS = 8
+_PIECE = 1024
+_READ_AT_ONCE = 256
 _SPAN = {"cpu": 16}
 _OTHER_SPAN = 64
 
@@ -49,10 +51,8 @@ class CachedDecoder:
         shape = (config.num_hidden_layers, self.rows, self._groups, self.slots, self._size)
         self._keys = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self._values = torch.zeros(shape, dtype=self.dtype, device=self.device)
-        positions = torch.arange(self.slots, device=self.device)
-        self._cosine, self._sine = (table[0] for table in language_model.rotary_emb(weight, positions[None]))
-        hidden = positions[None] > positions[:, None]  # [slot of the query, slot of the key]
-        self._bias = torch.zeros(hidden.shape, device=self.device).masked_fill(hidden, float("-inf"))
+        self._positions = torch.arange(self.slots, device=self.device)
+        self._cosine, self._sine = (table[0] for table in language_model.rotary_emb(weight, self._positions[None]))
         # Where the slot 0 of each row and head lies in a layer's cache seen as one list.
         self._starts = torch.arange(self.rows * self._groups, device=self.device).view(self.rows, -1) * self.slots
 
@@ -72,13 +72,35 @@ class CachedDecoder:
             ``[rows, n, H]``, before the final norm.
         """
         cosine, sine = self._cosine[slots].unsqueeze(1), self._sine[slots].unsqueeze(1)  # [rows, 1, n, size]
-        bias = self._bias[slots][:, :, :span]  # [rows, n, span]
+        bias = self._bias(slots, span)
         places = (self._starts[:, :, None] + slots[:, None, :]).flatten()  # [rows * groups * n]
         hidden = inputs
         for index, layer in enumerate(self.model.layers):
             hidden = hidden + self._attend(index, layer, hidden, (cosine, sine), bias, places)
             hidden = hidden + layer.mlp(_norm(layer.post_attention_layernorm, hidden))
         return hidden
+
+    def read(self, inputs: Tensor) -> Tensor:
+        """Pass whole texts from slot 0, some positions at a time: a long one takes no more memory than its cache.
+
+        Args:
+            inputs: ``[rows, slots, H]`` embeddings.
+
+        Returns:
+            ``[rows, slots, H]``, before the final norm.
+        """
+        import torch
+
+        places = self._positions.expand(self.rows, -1)
+        parts = [slice(start, start + _READ_AT_ONCE) for start in range(0, self.slots, _READ_AT_ONCE)]
+        return torch.cat(
+            [self.extend(inputs[:, part], places[:, part], min(part.stop, self.slots)) for part in parts], 1
+        )
+
+    def _bias(self, slots: Tensor, span: int) -> Tensor:
+        """``[rows, n, span]``: 0 where a key is visible, minus infinity where it is of a later slot."""
+        later = self._positions[:span] > slots.unsqueeze(-1)
+        return later.new_zeros(later.shape, dtype=self._cosine.dtype).masked_fill_(later, float("-inf"))
 
     def finish(self, hidden: Tensor) -> Tensor:
         """The final norm."""
@@ -106,6 +128,24 @@ class CachedDecoder:
         mixed = attend(query, keys[:, :, :span], values[:, :, :span], bias, attention.scaling)
         projected: Tensor = attention.o_proj(mixed.transpose(1, 2).reshape(rows, new, -1))
         return projected
+
+
+def head_logits(head: Any, hidden: Tensor) -> Tensor:
+    """``[rows, V]`` logits of the generation head.
+
+    On a CPU the last, widest product is made in pieces: its library first copies all weights of a product of few rows,
+    which costs more than the product itself unless the copy stays in the processor's cache. The bits are the same.
+    """
+    import torch
+    from torch.nn import functional
+
+    last = head.vision_head
+    if hidden.device.type != "cpu" or type(last) is not torch.nn.Linear:
+        whole: Tensor = head(hidden)
+        return whole
+    inner = head.activation_fn(head.proj_out(hidden))
+    parts = [slice(start, start + _PIECE) for start in range(0, last.out_features, _PIECE)]
+    return torch.cat([functional.linear(inner, last.weight[part], last.bias[part]) for part in parts], -1)
 
 
 def padded_rows(rows: int, device: torch.device) -> int:
@@ -151,8 +191,10 @@ def _products(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: 
     rows, heads, new, size = query.shape
     groups, span = keys.shape[1:3]
     shared = query.reshape(rows * groups, -1, size)  # heads of one group stand below each other
-    scores = shared.bmm(keys.flatten(0, 1).transpose(1, 2)) * scale
-    visible = scores.view(rows, heads, new, span).float() + bias.unsqueeze(1)
+    seen = keys.flatten(0, 1)
+    # A matrix times one vector reads the keys as they lie; the other order is half as fast.
+    scores = seen.bmm(shared.mT).mT if shared.shape[1] == 1 else shared.bmm(seen.mT)
+    visible = (scores * scale).view(rows, heads, new, span).float() + bias.unsqueeze(1)
     weights = visible.softmax(-1).to(values.dtype).view(rows * groups, -1, span)
     return weights.bmm(values.flatten(0, 1)).view(rows, heads, new, size)
 

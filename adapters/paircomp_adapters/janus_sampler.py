@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paircomp_adapters.janus_decoding import CachedDecoder
+from paircomp.errors import GenerationError
+from paircomp_adapters.janus_decoding import CachedDecoder, head_logits
 from paircomp_adapters.janus_prompts import JanusPrompts
 from paircomp_adapters.janus_sampling import Sampling, draw, pack_codes
 from paircomp_adapters.janus_steps import Step, StepKind, StepMaker, step_maker
@@ -90,7 +91,12 @@ class JanusSampler:
             prompts: B texts; samples of one prompt repeat it.
             seeds: B seeds, one per image.
             explained: also return log-probabilities, and the kept codes where the sampling truncates.
+
+        Raises:
+            GenerationError: a prompt for which :meth:`too_long` has a reason.
         """
+        if reasons := list(filter(None, map(self.too_long, prompts))):
+            raise GenerationError(f"janus: {reasons[0]}; next: leave such prompts out")
         import torch
 
         with torch.no_grad():
@@ -100,6 +106,16 @@ class JanusSampler:
             if not step.trusted:
                 step = self._compared(step, texts, uniforms)
             return self._loop(step, texts, uniforms, explained=explained)
+
+    def too_long(self, prompt: str) -> str | None:
+        """Why a prompt cannot be drawn: it and the image together are longer than the model was made for."""
+        room = self._language_model.config.max_position_embeddings - self.length
+        needed = len(self._prompts.tokens(prompt))
+        return (
+            f"refused: the prompt has {needed} tokens, at most {room} leave room for the image"
+            if needed > room
+            else None
+        )
 
     def release(self) -> None:
         """Free the cache."""
@@ -153,7 +169,7 @@ class JanusSampler:
 
         images, length = uniforms.shape[:2]
         hidden, slots = self._read(step.decoder, texts)
-        logits = self._model.model.generation_head(step.decoder.finish(hidden))
+        logits = head_logits(self._model.model.generation_head, step.decoder.finish(hidden))
         drawn = []
         for position in range(length):
             unconditional = logits[images : 2 * images] if self.sampling.guided else None
@@ -182,8 +198,7 @@ class JanusSampler:
         padded = [[*text, *[self._prompts.pad] * (reader.slots - len(text))] for text in texts.texts]
         padded += [padded[0]] * (reader.rows - len(padded))
         ids = torch.tensor(padded, device=decoder.device)
-        positions = torch.arange(reader.slots, device=decoder.device).expand_as(ids)
-        hidden = reader.extend(self._language_model.embed_tokens(ids), positions, reader.slots)
+        hidden = reader.read(self._language_model.embed_tokens(ids))
         source = torch.tensor([*texts.row, *[0] * (decoder.rows - len(texts.row))], device=decoder.device)
         lengths = torch.tensor([len(text) for text in texts.texts], device=decoder.device)[source]
         decoder.copy_from(reader, source)

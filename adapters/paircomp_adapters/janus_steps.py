@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from paircomp.errors import ConfigError
-from paircomp_adapters.janus_decoding import CachedDecoder
+from paircomp_adapters.janus_decoding import CachedDecoder, head_logits
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +70,7 @@ class Step:
         """The pass itself: ``[rows]`` tokens and slots to ``[rows, V]`` logits."""
         inputs = self.model.prepare_embeddings_for_image_generation(tokens[:, None])
         hidden = self.decoder.extend(inputs, slots[:, None], span)[:, 0]
-        logits: Tensor = self.model.model.generation_head(self.decoder.finish(hidden))
-        return logits
+        return head_logits(self.model.model.generation_head, self.decoder.finish(hidden))
 
     def fixed_span(self, used: int) -> int:
         """The span of a step whose shapes must not change at every token."""
