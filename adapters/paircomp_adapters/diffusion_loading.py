@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from paircomp.errors import AdapterError, ConfigError, UnavailableError
 from paircomp.runtime.checkpoints import resolve_dtype, torch_dtype
-from paircomp.runtime.weights import explained_load, is_hub_id
+from paircomp.runtime.weights import explained_load, is_hub_id, weights_within_reach
 
 __all__ = ["DeviceMap", "Offload", "Placement", "load_pipeline", "pipeline_folder"]
 
@@ -59,6 +59,7 @@ def load_pipeline(
         AdapterError: a folder that is no pipeline.
     """
     _check(checkpoint, placement)
+    checkpoint = weights_within_reach(_WHO, checkpoint, revision)
     import diffusers
 
     _hide_bars_from_logs()

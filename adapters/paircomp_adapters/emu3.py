@@ -15,7 +15,7 @@ from paircomp.errors import AdapterError, ConfigError
 from paircomp.runtime.capabilities import declares
 from paircomp.runtime.checkpoints import resolve_dtype, torch_dtype
 from paircomp.runtime.memory import free_device_memory
-from paircomp.runtime.weights import explained_load, weights_identity
+from paircomp.runtime.weights import explained_load, weights_identity, weights_within_reach
 from paircomp.types import Generated, GenerationRequest
 from paircomp_adapters.emu3_models import BLEMISHES, QUALITY
 from paircomp_adapters.emu3_sampler import Grid, sample_tokens, uniforms_of
@@ -93,6 +93,7 @@ def _load(checkpoint: str, revision: str | None, device: str, dtype: str | None)
     from transformers import Emu3ForConditionalGeneration, Emu3Processor
 
     wanted = torch_dtype(resolve_dtype(dtype, device))
+    checkpoint = weights_within_reach(_WHO, checkpoint, revision)
     with explained_load(_WHO, checkpoint):
         processor = Emu3Processor.from_pretrained(checkpoint, revision=revision or "main")
         loader: Any = Emu3ForConditionalGeneration
@@ -160,14 +161,13 @@ class Emu3Generator:
 
     def _decode(self, tokens: Tensor) -> list[Any]:
         import torch
-        from PIL import Image
 
         whole = torch.nn.functional.pad(tokens, (0, _END))
         decoded = self._model.decode_image_tokens(
             image_tokens=whole, height=self._grid.height, width=self._grid.width
-        ).float()  # [B, 3, height, width], about [-1, 1]
-        pixels = ((decoded + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        return [Image.fromarray(picture) for picture in pixels]
+        )  # [B, 3, height, width], normalised by the mean and deviation that the checkpoint's processor states
+        shown = self._processor.postprocess(list(decoded.float().cpu()), return_tensors="PIL.Image.Image")
+        return list(shown["pixel_values"])
 
     def close(self) -> None:
         """Free the device: nothing of the model stays referenced here."""

@@ -28,6 +28,7 @@ __all__ = [
     "is_hub_id",
     "local_folder",
     "weights_identity",
+    "weights_within_reach",
 ]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -101,6 +102,29 @@ def weights_identity(folder: Path) -> str:
     return f"fingerprint {WeightFiles(folder, tuple(_weight_files(folder))).fingerprint()}"
 
 
+def weights_within_reach(what: str, checkpoint: str, revision: str | None = None) -> str:
+    """What to load: `checkpoint` itself, or its folder in the hub's cache where the hub cannot be reached.
+
+    The hub's client would try for minutes, file by file, before it says so.
+
+    Raises:
+        UnavailableError: neither here nor within reach.
+    """
+    if not is_hub_id(checkpoint) or hub_reachable():
+        return checkpoint
+    folder = cached_snapshot(checkpoint, revision)
+    if folder is None:
+        raise _out_of_reach(what, checkpoint)
+    return str(folder)
+
+
+def _out_of_reach(what: str, checkpoint: str) -> UnavailableError:
+    return UnavailableError(
+        what, package=f"the weights of {checkpoint}, which are neither here nor within reach",
+        remedy=f"fetch {hub_page(checkpoint)} where there is a network, then --checkpoint FOLDER",
+    )  # fmt: skip
+
+
 @functools.lru_cache(maxsize=1)
 def hub_reachable(seconds: float = 1.0) -> bool:
     """Whether the hub, or the proxy before it, accepts a connection within `seconds`; asked once per process."""
@@ -165,10 +189,7 @@ def _explanation(error: Exception, what: str, checkpoint: str, extra: str) -> Ad
             remedy=f"look at {hub_page(checkpoint)}",
         )  # fmt: skip
     if raised & _NO_NETWORK:
-        return UnavailableError(
-            what, package=f"the weights of {checkpoint}, which are neither here nor within reach",
-            remedy=f"fetch {hub_page(checkpoint)} where there is a network, then --checkpoint FOLDER",
-        )  # fmt: skip
+        return _out_of_reach(what, checkpoint)
     if missing := [link.name for link in _chain(error) if isinstance(link, ModuleNotFoundError) and link.name]:
         return UnavailableError(what, package=missing[0], remedy=f"python -m pip install 'paircomp[{extra}]'")
     said = " ".join(str(error).split())[:400]

@@ -371,7 +371,8 @@ def test_any_checkpoint_is_evaluated_from_the_command_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command = ["eval", "--adapter", "diffusers", "--checkpoint", str(saved["sd15"]), "-o", "width=32", "-o",
-               "height=32", "-o", "steps=1", "--suite", "shapes", "--limit", "6", "--batch-size", "5", "--json"]  # fmt: skip
+               "height=32", "-o", "steps=1", "--suite", "shapes", "--limit", "6", "--batch-size", "5",
+               "--json"]  # fmt: skip
 
     assert paircomp(command) == 0
 

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.models.emu3.image_processing_emu3 import Emu3ImageProcessor
 
 CODES = 64
+WORDS = ("two", "three", "red", "blue", "circles", "circle", "light", "plain", "background", "blurry", "sharp", "cat")
 SPECIAL = {
     "pad_token": "<|endoftext|>",
     "bos_token": "<|extra_203|>",
@@ -37,13 +38,15 @@ IMAGE = {
 
 def vocabulary() -> dict[str, int]:
     visual = [f"<|visual token {number:06d}|>" for number in range(CODES)]
-    words = [*SPECIAL.values(), *IMAGE.values(), *string.printable, *visual]
+    words = [*SPECIAL.values(), *IMAGE.values(), *string.printable, *WORDS, *visual]
     return {word: number for number, word in enumerate(words)}
 
 
 def tokenizer() -> Any:
     inner = Tokenizer(models.WordLevel(vocabulary(), unk_token=SPECIAL["unk_token"]))
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
+    inner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex("[a-z]+|."), behavior="isolated")]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, **SPECIAL, extra_special_tokens=IMAGE, padding_side="left", model_max_length=512
     )
