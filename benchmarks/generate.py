@@ -118,10 +118,10 @@ def plain_loop(model: Any, batch: PromptTokens) -> torch.Tensor:
     mask = batch.mask.repeat_interleave(2, 0)
     inputs, past, drawn = model.model.language_model.embed_tokens(rows), DynamicCache(), []
     for _ in range(model.config.vision_config.num_image_tokens):
+        positions = (mask.cumsum(-1) - 1)[:, -inputs.shape[1] :].clamp(0)
         said = model.model.language_model(
-            inputs_embeds=inputs, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1)[:, -inputs.shape[1] :].clamp(0),
-            past_key_values=past, use_cache=True,
-        )  # fmt: skip
+            inputs_embeds=inputs, attention_mask=mask, position_ids=positions, past_key_values=past, use_cache=True
+        )
         logits = model.model.generation_head(said.last_hidden_state[:, -1])
         conditional, unconditional = logits[0::2], logits[1::2]
         guided = unconditional + GUIDANCE * (conditional - unconditional)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,12 @@ def test_pictures_go_in_and_out(folder: Path) -> None:
     assert back.shape == tokens.shape
     assert back.dtype == torch.long
     assert torch.equal(back, drawing.encode(pictures))
+
+
+def test_the_example_of_the_documentation_runs(folder: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "janus.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+    exec(compile(block, "docs/janus.md", "exec"), {"FOLDER": str(folder), "OUT": tmp_path})
+
+    assert load_janus(tmp_path, device="cpu", dtype=torch.float32).layout == "original"
