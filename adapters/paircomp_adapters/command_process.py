@@ -122,15 +122,15 @@ class Program:
         _kill(process)
         code = process.returncode
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return f"it {how} before it had answered everything{self._tail()}"
+        return f"it {how}{self._tail()}, before it had answered everything"
 
     def _tail(self) -> str:
-        """The end of what it said on its standard error, for a message of one line."""
+        """The last line of what it said on its standard error, which as a rule is the reason, and where the rest is."""
         with contextlib.suppress(OSError), self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
             lines = [" ".join(line.split()) for line in log.read().decode(errors="replace").splitlines()]
-            said = " | ".join([line for line in lines if line][-3:])
-            return f" (stderr, all of it in {self.log}: {said[-240:]})" if said else ""
+            said = [line for line in lines if line][-1:]
+            return f", having said {said[0][:160]!r} (all of it: {self.log})" if said else ""
         return ""
 
 

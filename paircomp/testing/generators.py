@@ -137,6 +137,8 @@ class _Trial:
     def _awkward(self, generator: ImageGenerator) -> Check:
         name = "an awkward prompt costs no other image"
         good = [request for request in self._requests[:2] if request.key in self._drawn]
+        if not good:
+            return Check(name, passed=None, detail="no other image was drawn")
         batch = [*good[:1], _request(len(self._requests), _AWKWARD), *good[1:]]
         try:
             answers = {answer.key: answer for answer in generator.generate(batch)}
