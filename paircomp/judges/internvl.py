@@ -19,6 +19,7 @@ from paircomp.judges.asking import Asker
 from paircomp.judges.internvl_layout import config_of, load_internvl
 from paircomp.judges.internvl_prompt import CONTEXT, InternVLPrompt
 from paircomp.judges.internvl_tiles import TilePolicy, to_pixel_values
+from paircomp.judges.native_models import revision_of
 from paircomp.judges.requests import Asked
 from paircomp.judges.shared_prefix import Forward, additive, last_hidden
 from paircomp.judges.token_ids import read_tokenizer
@@ -74,17 +75,12 @@ def open_internvl(
     home = "cpu" if device_map else device
     model, weights = load_internvl(folder, config, device=home, dtype=torch_dtype(chosen))
     identity = {
-        "weights": {"fingerprint": weights.fingerprint(), "revision": _revision_of(folder)},
+        "weights": {"fingerprint": weights.fingerprint(), "revision": revision_of(folder)},
         "dtype": chosen,
         "attention": str(model.config._attn_implementation),
     }
     at_once = tiles_at_once or _TILES_AT_ONCE.get(device.split(":", maxsplit=1)[0], 16)
     return InternVLJudge(_spread(model, device_map, what), prompt, variant, identity=identity, tiles_at_once=at_once)
-
-
-def _revision_of(folder: Any) -> str | None:
-    """The hub's cache names a snapshot's folder after its commit."""
-    return str(folder.name) if folder.parent.name == "snapshots" else None
 
 
 def _spread(
