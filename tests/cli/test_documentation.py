@@ -11,9 +11,9 @@ from paircomp.cli import cli
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 HEAD = """# Commands
 
-What each command says of itself with `--help`. Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that failed,
-130 interrupted with the run resumable. Results go to stdout, progress and messages to stderr; `--json` prints one object
-and nothing else on stdout.
+What each command says of itself with `--help`. Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that
+failed, 130 interrupted with the run resumable. Results go to stdout, progress and messages to stderr; `--json` prints
+one object and nothing else on stdout.
 
 Completion of commands, options and names in the shell: `eval "$(_PAIRCOMP_COMPLETE=bash_source paircomp)"` in
 `~/.bashrc` (`zsh_source` and `fish_source` likewise).
