@@ -60,7 +60,7 @@ def add_command(run: Path, entries: Path, **given: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH",
               help="Folder of the site, or file of a table; a table without it is printed.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["site", "markdown", "csv", "latex", "html"]), default="site",
-              show_default=True)  # fmt: skip
+              show_default=True, help="A site in a folder, or one table.")  # fmt: skip
 @click.option("--title", default="PairComp leaderboard", show_default=True, help="Of the front page.")
 @click.option("--published/--no-published", default=True, show_default=True,
               help="Also show the paper's own numbers, greyed, in a table of their own.")  # fmt: skip
@@ -99,7 +99,8 @@ def build_command(entries: Path, out: Path | None, form: str, **given: Any) -> N
 
 @leaderboard_group.command("bundle")
 @_RUN
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.zip")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.zip",
+              help="The bundle to write.")  # fmt: skip
 @_JUDGE
 @_NAME
 @click.option("--images", is_flag=True, help="Hold the images themselves, so that they can be judged again.")
