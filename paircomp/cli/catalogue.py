@@ -22,12 +22,30 @@ _plugin = click.option("--plugin", "plugins", multiple=True, type=click.Path(pat
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A borderless table that folds long cells to the terminal's width; whole lines where stdout is no terminal."""
+_FILE_WIDTH = 200
+_ROOMY_WIDTH = 130
+
+
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, only_where_roomy: Sequence[str] = ()
+) -> None:
+    """A borderless table that folds long cells to the terminal's width; whole lines where stdout is no terminal.
+
+    Args:
+        headings: of the columns; the first holds names.
+        rows: their cells.
+        only_where_roomy: headings of columns that a narrow terminal does without.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_FILE_WIDTH)
+    if console.width < _ROOMY_WIDTH:
+        kept = [number for number, heading in enumerate(headings) if heading not in only_where_roomy]
+        headings, rows = [headings[number] for number in kept], [[row[number] for number in kept] for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     longest = max((len(row[0]) for row in rows), default=0)
     for number, heading in enumerate(headings):
@@ -35,9 +53,6 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(heading, overflow="fold", min_width=None if number else longest)
     for row in rows:
         table.add_row(*map(_plain, row))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
     console.print(table)
 
 
@@ -64,7 +79,8 @@ def models_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
         return
     shown = [[row["name"], row["adapter"], _checkpoint(row), _size(row["resolution"]), row["licence"],
               _runs(row["missing"], row["weights"])] for row in rows]  # fmt: skip
-    print_table(["model", "adapter", "checkpoint", "pixels", "licence", "runs here"], shown)
+    print_table(["model", "adapter", "checkpoint", "pixels", "licence", "runs here"], shown,
+                only_where_roomy=("checkpoint", "pixels", "licence"))  # fmt: skip
 
 
 def _model_row(spec: ModelSpec, machine: Machine) -> dict[str, Any]:
