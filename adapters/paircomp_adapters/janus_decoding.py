@@ -5,7 +5,7 @@ current ones), but not its forward: the cache is allocated once and written in p
 use, and no mask is built anew.
 
 Rows are aligned to the left: a row's text starts at slot 0 and its image tokens follow at once, so that slot and
-position are the same number and no padding is ever attended to. On a CPU, rows are filled up to a multiple of eight and
+position are the same number and no padding is ever attended to. On a CPU, rows are filled up to a multiple of four and
 the part in use to a multiple of sixteen, because then its matrix products give each row the same bits in every batch.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedDecoder", "head_logits"]
 
-_CPU_ROWS = 8
+_CPU_ROWS = 4
 _PIECE = 1024
 _READ_AT_ONCE = 256
 _SPAN = {"cpu": 16}
@@ -33,6 +33,11 @@ class CachedDecoder:
         language_model: transformers' Llama.
         rows: how many sequences.
         slots: longest sequence.
+
+    Attributes:
+        wanted: the rows that remember and attend.
+        rows: those and the filling that the matrix products are computed with.
+        slots: at least as many as asked for.
     """
 
     def __init__(self, language_model: Any, *, rows: int, slots: int) -> None:
@@ -43,18 +48,18 @@ class CachedDecoder:
         self.model = language_model
         self.device: torch.device = weight.device
         self.dtype: torch.dtype = weight.dtype
+        self.wanted = rows
         self.rows = padded_rows(rows, self.device)
         self.slots = _rounded(slots, _span_of(self.device))
-        self._heads: int = config.num_attention_heads
         self._groups: int = config.num_key_value_heads
         self._size: int = config.head_dim or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, self.rows, self._groups, self.slots, self._size)
+        shape = (config.num_hidden_layers, rows, self._groups, self.slots, self._size)
         self._keys = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self._values = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self._positions = torch.arange(self.slots, device=self.device)
         self._cosine, self._sine = (table[0] for table in language_model.rotary_emb(weight, self._positions[None]))
         # Where the slot 0 of each row and head lies in a layer's cache seen as one list.
-        self._starts = torch.arange(self.rows * self._groups, device=self.device).view(self.rows, -1) * self.slots
+        self._starts = torch.arange(rows * self._groups, device=self.device).view(rows, -1) * self.slots
 
     def span(self, used: int) -> int:
         """How many slots attention reads when `used` are in use."""
@@ -71,9 +76,10 @@ class CachedDecoder:
         Returns:
             ``[rows, n, H]``, before the final norm.
         """
-        cosine, sine = self._cosine[slots].unsqueeze(1), self._sine[slots].unsqueeze(1)  # [rows, 1, n, size]
+        slots = slots[: self.wanted]
+        cosine, sine = self._cosine[slots].unsqueeze(1), self._sine[slots].unsqueeze(1)  # [wanted, 1, n, size]
         bias = self._bias(slots, span)
-        places = (self._starts[:, :, None] + slots[:, None, :]).flatten()  # [rows * groups * n]
+        places = (self._starts[:, :, None] + slots[:, None, :]).flatten()  # [wanted * groups * n]
         hidden = inputs
         for index, layer in enumerate(self.model.layers):
             hidden = hidden + self._attend(index, layer, hidden, (cosine, sine), bias, places)
@@ -98,7 +104,7 @@ class CachedDecoder:
         )
 
     def _bias(self, slots: Tensor, span: int) -> Tensor:
-        """``[rows, n, span]``: 0 where a key is visible, minus infinity where it is of a later slot."""
+        """``[wanted, n, span]``: 0 where a key is visible, minus infinity where it is of a later slot."""
         later = self._positions[:span] > slots.unsqueeze(-1)
         return later.new_zeros(later.shape, dtype=self._cosine.dtype).masked_fill_(later, float("-inf"))
 
@@ -107,27 +113,39 @@ class CachedDecoder:
         return _norm(self.model.norm, hidden)
 
     def copy_from(self, other: CachedDecoder, source: Tensor) -> None:
-        """Take over what `other` remembers, row ``source[i]`` for row i."""
+        """Take over what `other` remembers, row ``source[i]`` for each wanted row i."""
+        source = source[: self.wanted]
         self._keys[:, :, :, : other.slots] = other._keys[:, source]
         self._values[:, :, :, : other.slots] = other._values[:, source]
 
     def _attend(
         self, index: int, layer: Any, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor, places: Tensor
     ) -> Tensor:
-        rows, new, _ = hidden.shape
         attention = layer.self_attn
         normed = _norm(layer.input_layernorm, hidden)
-        query = _rotated(_split(attention.q_proj(normed), self._size), *rotation)  # [rows, heads, n, size]
-        key = _rotated(_split(attention.k_proj(normed), self._size), *rotation)
-        value = _split(attention.v_proj(normed), self._size)
+        query = _rotated(self._heads_of(attention.q_proj(normed)), *rotation)  # [wanted, heads, n, size]
+        key = _rotated(self._heads_of(attention.k_proj(normed)), *rotation)
+        value = self._heads_of(attention.v_proj(normed))
         keys, values = self._keys[index], self._values[index]
-        keys.view(-1, self._size).index_copy_(0, places, key.reshape(-1, self._size))
-        values.view(-1, self._size).index_copy_(0, places, value.reshape(-1, self._size))
+        keys.view(-1, self._size).index_copy_(0, places, key.flatten(0, 2))
+        values.view(-1, self._size).index_copy_(0, places, value.flatten(0, 2))
         span = bias.shape[-1]
         attend = _products if self.device.type == "cpu" else _fused
         mixed = attend(query, keys[:, :, :span], values[:, :, :span], bias, attention.scaling)
-        projected: Tensor = attention.o_proj(mixed.transpose(1, 2).reshape(rows, new, -1))
+        projected: Tensor = attention.o_proj(self._filled(mixed.transpose(1, 2).flatten(2)))
         return projected
+
+    def _heads_of(self, projected: Tensor) -> Tensor:
+        """``[rows, n, heads * size]`` to ``[wanted, heads, n, size]``."""
+        kept = projected[: self.wanted]
+        return kept.view(*kept.shape[:2], -1, self._size).transpose(1, 2)
+
+    def _filled(self, wanted: Tensor) -> Tensor:
+        """The wanted rows, and zeros up to the number that the matrix products are computed with."""
+        from torch.nn import functional
+
+        spare = self.rows - self.wanted
+        return functional.pad(wanted, (0, 0, 0, 0, 0, spare)) if spare else wanted
 
 
 def head_logits(head: Any, hidden: Tensor) -> Tensor:
@@ -159,10 +177,6 @@ def _rounded(count: int, step: int) -> int:
 
 def _span_of(device: torch.device) -> int:
     return _SPAN.get(device.type, _OTHER_SPAN)
-
-
-def _split(projected: Tensor, size: int) -> Tensor:
-    return projected.view(*projected.shape[:-1], -1, size).transpose(1, 2)
 
 
 def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ class JanusSampler:
         rows, slots = len(texts.row), -(-(texts.longest + self.length) // _SLOTS) * _SLOTS
         if self._step is None or not self._step.fits(self._model, rows, slots):
             self._step = None  # free the old cache before the new one is allocated
-            self._step = self._make_step(self._model, CachedDecoder(self._language_model, rows=rows, slots=slots), rows)
+            self._step = self._make_step(self._model, CachedDecoder(self._language_model, rows=rows, slots=slots))
         return self._step
 
     @property
@@ -152,7 +152,7 @@ class JanusSampler:
         """The step, if it draws what the eager one draws; else the eager one, for good."""
         import torch
 
-        eager = Step(self._model, step.decoder, step.wanted)
+        eager = Step(self._model, step.decoder)
         first = uniforms[:, :_CHECKED]
         expected = self._loop(eager, texts, first).tokens
         got = self._loop(step, texts, first).tokens

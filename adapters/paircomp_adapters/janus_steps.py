@@ -27,23 +27,21 @@ class Step:
     Args:
         model: transformers' Janus.
         decoder: the cache; its rows are conditional, then unconditional, then filling.
-        wanted: how many of the rows are wanted.
 
     Attributes:
         trusted: whether it needs no comparison with the eager step.
     """
 
-    def __init__(self, model: Any, decoder: CachedDecoder, wanted: int) -> None:
+    def __init__(self, model: Any, decoder: CachedDecoder) -> None:
         self.model = model
         self.decoder = decoder
-        self.wanted = wanted
         self.trusted = True
 
     def fits(self, model: Any, rows: int, slots: int) -> bool:
         """Whether a batch of this shape can use it; weights that moved or changed format cannot."""
         weight = model.model.language_model.embed_tokens.weight
         same = (self.decoder.device, self.decoder.dtype) == (weight.device, weight.dtype)
-        return same and (self.wanted, self.decoder.slots) == (rows, slots)
+        return same and (self.decoder.wanted, self.decoder.slots) == (rows, slots)
 
     def __call__(self, tokens: Tensor, slots: Tensor, used: int) -> Tensor:
         """Logits behind one more image token of each image.
@@ -62,8 +60,8 @@ class Step:
         """``[rows]``: the tokens for the conditional rows, again for the unconditional ones, and the filling."""
         from torch.nn import functional
 
-        twice = tokens.repeat(self.wanted // tokens.shape[0])
-        spare = self.decoder.rows - self.wanted
+        twice = tokens.repeat(self.decoder.wanted // tokens.shape[0])
+        spare = self.decoder.rows - self.decoder.wanted
         return functional.pad(twice, (0, spare)) if spare else twice
 
     def compute(self, tokens: Tensor, slots: Tensor, span: int) -> Tensor:
@@ -80,8 +78,8 @@ class Step:
 class CompiledStep(Step):
     """``torch.compile`` of the pass: takes its time once per shape."""
 
-    def __init__(self, model: Any, decoder: CachedDecoder, wanted: int) -> None:
-        super().__init__(model, decoder, wanted)
+    def __init__(self, model: Any, decoder: CachedDecoder) -> None:
+        super().__init__(model, decoder)
         import torch
 
         self.trusted = False
@@ -96,8 +94,8 @@ class CompiledStep(Step):
 class GraphedStep(Step):
     """The pass as a CUDA graph per span: one launch for all its kernels. Not yet run on a GPU."""
 
-    def __init__(self, model: Any, decoder: CachedDecoder, wanted: int) -> None:
-        super().__init__(model, decoder, wanted)
+    def __init__(self, model: Any, decoder: CachedDecoder) -> None:
+        super().__init__(model, decoder)
         import torch
 
         self.trusted = False
@@ -133,8 +131,8 @@ class GraphedStep(Step):
         return graph, logits
 
 
-#: What builds a step from a model, a cache and the number of rows wanted.
-StepMaker = Callable[[Any, CachedDecoder, int], Step]
+#: What builds a step from a model and a cache.
+StepMaker = Callable[[Any, CachedDecoder], Step]
 
 
 def step_maker(kind: str, device: torch.device) -> StepMaker:

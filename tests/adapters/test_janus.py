@@ -168,8 +168,9 @@ def test_guidance_of_one_computes_no_unconditional_rows(loaded: JanusCheckpoint)
     finally:
         hook.remove()
 
-    assert without == {8}
-    assert set(widths) == {8, 16}  # the texts are read once each, then both halves go on
+    assert max(without) == 8
+    assert max(widths) == 16
+    assert min(without) == min(widths) == 4  # the different texts are read once each, filled up to four
     greedy = sampler(loaded, guidance=1.0, temperature=0).sample(PROMPTS, [0, 0, 0]).tokens
     assert torch.equal(greedy, theirs(loaded, PROMPTS, guidance_scale=1.0001))
 
