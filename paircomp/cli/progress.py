@@ -28,6 +28,8 @@ def _said(count: StepCount) -> str:
         parts.append(f"{count.unscored} unscored")
     if count.dropped:
         parts.append(f"{count.dropped} torn or lost, done again")
+    if count.usd:
+        parts.append(f"{count.usd:.2f} USD")
     return ", ".join(parts)
 
 

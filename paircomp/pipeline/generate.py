@@ -42,6 +42,7 @@ def generate_images(
     selection: Selection,
     *,
     who: str,
+    begin: Callable[[], None] = lambda: None,
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> StepCount:
@@ -53,6 +54,7 @@ def generate_images(
         open_generator: brings the generator; called only when something is missing, and what it brings is closed.
         selection: which pairs.
         who: the generator's name, for messages.
+        begin: called once the step is ours, to record that it began.
         batch_size: largest batch, never above the generator's ``max_batch_size``; default found while drawing, and
             remembered in the run.
         progress: hears of each image.
@@ -63,6 +65,7 @@ def generate_images(
     """
     heard: Progress = progress or Silent()
     with run.lock("generate"):
+        begin()
         records = run.image_records
         index = ImageIndex(suite).read(records.read())
         lost = index.forget_lost_files(run.images_folder)
@@ -84,6 +87,7 @@ def generate_images(
                         index.take(key, record)
                         count.new += 1
                         count.unscored += "sha256" not in record
+                        count.usd += _cost(outcome)
                         heard.advance(count)
         finally:
             remembered.store()
@@ -154,6 +158,12 @@ def _store(
     record |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     writer.write(record, file=path)
     return answer.key, record
+
+
+def _cost(outcome: Answered[Generated] | Failed[GenerationRequest]) -> float:
+    """US dollars, as the generator counted them."""
+    said = outcome.answer.metadata.get("usd") if isinstance(outcome, Answered) else None
+    return float(said) if isinstance(said, (int, float)) else 0.0
 
 
 def _seed(run: Run, key: ImageKey) -> int:

@@ -22,6 +22,7 @@ class StepCount:
         unscored: items among `new` without a result.
         dropped: torn or damaged records found on reading and done again.
         seconds: wall time of this step.
+        usd: what a paid service charged for the items settled now, in US dollars, where prices are known.
         images: the images as a generate step left them, so that the next step need not read them again.
     """
 
@@ -32,6 +33,7 @@ class StepCount:
     unscored: int = 0
     dropped: int = 0
     seconds: float = 0.0
+    usd: float = 0.0
     images: ImageIndex | None = field(default=None, repr=False, compare=False)
 
 

@@ -307,6 +307,16 @@ def test_no_file_ever_holds_the_key(
 # In a run
 
 
+def test_the_cost_of_a_run_is_told(
+    server: FakeImagesServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["generate", "--adapter", "openai-images", "--checkpoint", "fake-1", "--suite", "shapes", "--limit", "6"]
+    options = ["-o", f"base_url={server.url}", "-o", 'prices={"image": 0.25}']
+
+    assert paircomp([*words, *options, "--out", str(tmp_path / "run")]) == 0
+    assert "0 cached, 24 new, 6.00 USD, " in capsys.readouterr().err
+
+
 def test_a_run_keeps_refusals_and_asks_again_for_failures(server: FakeImagesServer, tmp_path: Path) -> None:
     suite = small_suite("a cat", "<refuse> a dog", "<500 500 ok> a bird")
     run = Run.create(tmp_path, suite=suite, identity=IDENTITY)

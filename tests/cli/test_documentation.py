@@ -22,7 +22,12 @@ Completion of commands, options and names in the shell: `eval "$(_PAIRCOMP_COMPL
 
 def helps(command: click.Command, name: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
     """The command's path and help, then those below it."""
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
+    # As the command line names them; click keeps the first help option it makes, so another choice would depend on
+    # which tests ran before.
+    names = ["-h", "--help"]
+    context = click.Context(
+        command, info_name=name, parent=parent, terminal_width=100, max_content_width=100, help_option_names=names
+    )
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
         for below in command.list_commands(context):
