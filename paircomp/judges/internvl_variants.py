@@ -6,7 +6,9 @@
 - ``-exact``: all tokens, no rounding;
 - ``-448px``: exact, and each picture is seen as one tile of 448 pixels, whatever its own resolution;
 - ``-reward``: exact, with the question of the published training reward;
-- ``-paper``: exact, with the question as the paper prints it.
+- ``-paper``: exact, with the question as the paper prints it;
+- ``-decomposed``: exact, the mean of questions about the parts of the prompt, cut by rules;
+- ``-questions``: the same with the questions of a file.
 
 ``internvl``, ``internvl-exact`` and so on are the same for any InternVL checkpoint that is named. Importing this module
 loads no torch.
@@ -14,17 +16,21 @@ loads no torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from paircomp.judges.question_templates import OFFICIAL, OFFICIAL_REWARD, PAPER, QuestionTemplate
+from paircomp.judges.question_templates import OFFICIAL, OFFICIAL_REWARD, PAPER, PLAIN, QuestionTemplate
 from paircomp.judges.yes_no import EXACT, PUBLISHED, Arithmetic
 from paircomp.runtime.capabilities import declares
 
 if TYPE_CHECKING:
+    from paircomp.judges.decomposed import DecomposedJudge
+    from paircomp.judges.decomposition import Decomposer
     from paircomp.judges.internvl import InternVLJudge
 
-__all__ = ["VARIANTS", "Variant"]
+__all__ = ["DECOMPOSED", "VARIANTS", "Decomposed", "Variant"]
 
 
 @dataclass(frozen=True)
@@ -128,10 +134,79 @@ def _identifier(name: str) -> str:
     return name.replace(".", "_").replace("-", "_")
 
 
-_FACTORIES = {_identifier(name): _factory(variant) for name, variant in VARIANTS.items()}
+@dataclass(frozen=True)
+class Decomposed:
+    """A judge that asks about the parts of a prompt.
+
+    Attributes:
+        name: the judge's.
+        variant: answers each question.
+        from_file: whether the questions come from a file instead of rules.
+    """
+
+    name: str
+    variant: Variant
+    from_file: bool
 
 
-def __getattr__(name: str) -> _Factory:
+def _decomposed() -> tuple[Decomposed, ...]:
+    return tuple(
+        Decomposed(
+            f"{name}-{suffix}", replace(VARIANTS[f"{name}-exact"], name=f"{name}-{suffix}", template=PLAIN), held
+        )
+        for name in ("internvl", "internvl2.5-8b", "internvl2.5-26b")
+        for suffix, held in (("decomposed", False), ("questions", True))
+    )
+
+
+#: Judges that take prompts apart, by name.
+DECOMPOSED = {each.name: each for each in _decomposed()}
+
+
+def _decomposed_factory(kind: Decomposed) -> Callable[..., DecomposedJudge]:
+    inner = _factory(kind.variant)
+
+    def opened(decomposer: Decomposer, given: Mapping[str, Any]) -> DecomposedJudge:
+        from paircomp.judges.decomposed import DecomposedJudge
+
+        return DecomposedJudge(inner(**given), decomposer)
+
+    # The file's contents are in the identity; where it lies is not.
+    mark = declares(requires=("torch", "transformers"), cross_by_default=True,
+                    incidental=("device_map", "tiles_at_once", "file"))  # fmt: skip
+
+    @mark
+    def by_rules(
+        *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None, device_map: str | None = None,
+        tiles_at_once: int | None = None,
+    ) -> DecomposedJudge:  # fmt: skip
+        from paircomp.judges.decomposition import RuleDecomposer
+
+        given = {"checkpoint": checkpoint, "device": device, "dtype": dtype, "device_map": device_map}
+        return opened(RuleDecomposer(), {**given, "tiles_at_once": tiles_at_once})
+
+    @mark
+    def by_file(
+        *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None, device_map: str | None = None,
+        tiles_at_once: int | None = None, file: str,
+    ) -> DecomposedJudge:  # fmt: skip
+        from paircomp.judges.decomposition import FileDecomposer
+
+        given = {"checkpoint": checkpoint, "device": device, "dtype": dtype, "device_map": device_map}
+        return opened(FileDecomposer(Path(file)), {**given, "tiles_at_once": tiles_at_once})
+
+    judge = by_file if kind.from_file else by_rules
+    source = "a file of questions" if kind.from_file else "questions cut by rules"
+    judge.__doc__ = f"{_summary(kind.variant)}, mean over {source}."
+    judge.__name__ = judge.__qualname__ = _identifier(kind.name)
+    return judge
+
+
+_FACTORIES: dict[str, Any] = {_identifier(name): _factory(variant) for name, variant in VARIANTS.items()}
+_FACTORIES |= {_identifier(name): _decomposed_factory(kind) for name, kind in DECOMPOSED.items()}
+
+
+def __getattr__(name: str) -> Any:
     """The factories that entry points name: ``internvl2_5_26b``, ``internvl2_5_26b_exact`` and so on."""
     try:
         return _FACTORIES[name]
