@@ -198,7 +198,7 @@ def _explanation(error: Exception, what: str, checkpoint: str, extra: str) -> Ad
 
 def _says_unauthorised(error: Exception) -> bool:
     said = " ".join(str(link) for link in _chain(error))
-    return "401 Client Error" in said or "403 Client Error" in said or "gated repo" in said.lower()
+    return "401 Client Error" in said or "403 Client Error" in said
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
