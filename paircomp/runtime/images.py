@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from paircomp.runtime.reasons import reason_of
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -64,6 +66,7 @@ def read_rgb(content: bytes) -> Image:
     import warnings
 
     from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
 
     if not content:
         raise UnreadableImageError("file is empty")
@@ -73,15 +76,17 @@ def read_rgb(content: bytes) -> Image:
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
             image = Pillow.open(io.BytesIO(content))
         if image.width * image.height > MAX_PIXELS:
-            raise UnreadableImageError(
-                f"image of {image.width}x{image.height} pixels is over the limit of {MAX_PIXELS:,} pixels"
-            )
+            raise UnreadableImageError(f"image of {image.width}x{image.height} pixels is {_over_the_limit()}")
         image.load()
         return to_rgb(image)
     except UnreadableImageError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, Pillow.DecompressionBombError) as error:
-        raise UnreadableImageError(f"not a readable image ({_one_line(error)})") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError("not an image file") from error
+    except Pillow.DecompressionBombError as error:
+        raise UnreadableImageError(f"image is {_over_the_limit()}") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise UnreadableImageError(f"not a readable image ({reason_of(error)})") from error
 
 
 def png_bytes(image: Image) -> bytes:
@@ -91,5 +96,5 @@ def png_bytes(image: Image) -> bytes:
     return stream.getvalue()
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _over_the_limit() -> str:
+    return f"over the limit of {MAX_PIXELS:,} pixels"
