@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from paircomp.errors import ConfigError
+from paircomp.runtime.fingerprints import fingerprint
+from paircomp.runtime.reasons import reason_of
 from paircomp.types import Generated, GenerationRequest, ModelSpec
 
 __all__ = ["CallableGenerator", "callable_spec"]
@@ -19,7 +20,8 @@ class CallableGenerator:
     """Draws with ``function(prompt)`` or ``function(prompt, seed)``, one image at a time.
 
     Args:
-        function: returns a Pillow image; raise to refuse, and the message becomes the reason.
+        function: returns a Pillow image. What it raises becomes the reason why there is none; the other prompts are
+            drawn nevertheless, and the next evaluation asks again.
 
     Raises:
         ConfigError: it takes neither one nor two positional arguments.
@@ -36,8 +38,13 @@ class CallableGenerator:
         for request in requests:
             arguments = (request.prompt, request.seed) if self.supports_seeds else (request.prompt,)
             started = time.perf_counter()
-            image = self._function(*arguments)
-            yield Generated(request.key, image, seconds=round(time.perf_counter() - started, 6))
+            try:
+                image = self._function(*arguments)
+            except Exception as error:
+                reason = f"error: {type(error).__name__}: {reason_of(error)}"
+                yield Generated(request.key, unscored=reason, retry=True)
+            else:
+                yield Generated(request.key, image, seconds=round(time.perf_counter() - started, 6))
 
     def close(self) -> None:
         """Nothing to free."""
@@ -57,20 +64,16 @@ def _takes_seed(function: Callable[..., Any]) -> bool:
 
 
 def callable_spec(function: Callable[..., Any]) -> ModelSpec:
-    """A catalogue entry for a function; its name carries a digest of its code.
+    """A catalogue entry for a function; its name carries a digest of its code and of the values it draws with.
 
-    An edited function thus gets a run folder of its own instead of the pictures of its older self.
+    An edited function, or the same one around other settings, thus gets a run folder of its own instead of the pictures
+    of its older self. What the digest cannot see into (a pipeline of a library, a network) makes it new at each call:
+    such a model always draws anew, and ``out=`` of an older run is refused. To resume, hand in an object with an
+    ``identity``, a mapping of plain values that says which model it is (`paircomp.runtime.fingerprints`).
     """
-    bare = function.func if isinstance(function, functools.partial) else function
+    bare = function
+    while isinstance(bare, functools.partial):
+        bare = bare.func
     name = getattr(bare, "__qualname__", type(bare).__qualname__).split(".")[-1].strip("<>")
-    digest = hashlib.sha256(_code_of(bare)).hexdigest()[:8]
+    digest = fingerprint(function)[:8]
     return ModelSpec(name=f"{name}-{digest}", adapter="callable", recipe={"code": digest}, suite="shapes")
-
-
-def _code_of(function: Callable[..., Any]) -> bytes:
-    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    if code is None:
-        return repr(function).encode()
-    # Nested functions sit among the constants with their memory address in the repr; their own bytes stand in for them.
-    constants = [item.co_code if inspect.iscode(item) else repr(item).encode() for item in code.co_consts]
-    return b"\n".join([code.co_code, *constants, repr(code.co_names).encode()])
