@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from paircomp.errors import ConfigError, RunMismatchError
+from paircomp.errors import ConfigError, MissingImagesError, RunMismatchError
 from paircomp.model_choice import default_run_path, resolve_model
 from paircomp.pipeline import Progress, StepCount, generate_images, import_images, judge_held_out, judge_images
 from paircomp.pipeline.readiness import refuse_missing_judge, refuse_what_cannot_run
 from paircomp.plugins import Registry
 from paircomp.protocols import ImageGenerator, Judge, JudgeFactory
 from paircomp.report.build import build_report
-from paircomp.run_store import Run, Selection, differences
+from paircomp.run_store import ImageIndex, Run, Selection, differences
 from paircomp.run_store.score_table import read_judged
 from paircomp.runtime.callables import CallableGenerator, callable_spec
 from paircomp.runtime.capabilities import check_options, effective_options, takes
@@ -102,6 +103,9 @@ class Evaluation:
             UnavailableError: the judge does.
         """
         self.selection.pairs(self.suite)
+        if self.images is not None and not self.images.is_dir():
+            raise MissingImagesError(self.images, "expected a folder of images named {pair}_{prompt}_{sample}.png, got "
+                                     + ("a file" if self.images.exists() else "nothing"))  # fmt: skip
         if self.judge is not None:
             factory = self.registry.judge(self.judge)
             check_options(factory, self.judge_options, where=f"option -j of judge {self.judge!r}")
@@ -120,12 +124,14 @@ class Evaluation:
         """
         trained = (self.spec.trained_with_judge or trained_with_judge(self.spec.checkpoint)) if self.spec else None
         return Run.create(
-            self.path, suite=self.suite, identity=self._identity(), images=self.images, trained_with_judge=trained
-        )
+            self.path, suite=self.suite, identity=self._identity(), trained_with_judge=trained,
+            images=self.images.resolve() if self.images else None,
+        )  # fmt: skip
 
     def _identity(self) -> dict[str, Any]:
         if self.spec is None:
-            return {"model": self.model_name, "adapter": "images", "checkpoint": None, "revision": None,
+            folder = str(self.images.resolve()) if self.images else None
+            return {"model": self.model_name, "adapter": "images", "checkpoint": folder, "revision": None,
                     "recipe": {}, "dtype": None, "run_seed": self.seed}  # fmt: skip
         recipe = dict(self.spec.recipe)
         if self.generator is None:
@@ -138,13 +144,12 @@ class Evaluation:
     def generate(self, run: Run, progress: Progress | None = None) -> StepCount:
         """Draw what is missing, or take in the existing images."""
         if self.spec is None:
-            run.begin("import", selection=self.selection)
-            return import_images(run, self.suite, self.selection, progress=progress)
-        device = resolve_device(self.device)
-        run.begin("generate", selection=self.selection, device=device)
+            begin = partial(run.begin, "import", selection=self.selection)
+            return import_images(run, self.suite, self.selection, begin=begin, progress=progress)
+        begin = partial(run.begin, "generate", selection=self.selection, device=resolve_device(self.device))
         return generate_images(
             run, self.suite, self.open_generator, self.selection,
-            who=self.spec.adapter, batch_size=self.batch_size, progress=progress,
+            who=self.spec.adapter, begin=begin, batch_size=self.batch_size, progress=progress,
         )  # fmt: skip
 
     def open_generator(self) -> ImageGenerator:
@@ -180,14 +185,21 @@ class Evaluation:
             return self.cross
         return bool(getattr(self.registry.judge(self.judge_name), "cross_by_default", False))
 
-    def judge_run(self, run: Run, progress: Progress | None = None) -> StepCount:
-        """Ask the judge what it has not been asked."""
+    def judge_run(self, run: Run, progress: Progress | None = None, *, images: ImageIndex | None = None) -> StepCount:
+        """Ask the judge what it has not been asked.
+
+        Args:
+            run: holds the images.
+            progress: hears of each answer.
+            images: what the generate step of this process left (`StepCount.images`), to save a second reading.
+        """
         name = self.judge_name
         identity = judge_identity(self.registry.judge(name), name, self.judge_checkpoint, self.judge_options)
-        run.begin("judge", selection=self.selection, device=resolve_device(self.device), judge=name)
+        device = resolve_device(self.device)
+        begin = partial(run.begin, "judge", selection=self.selection, device=device, judge=name)
         return judge_images(
             run, self.suite, self.open_judge, self.selection, name=name, identity=identity, cross=self.asks_cross(),
-            batch_size=self.batch_size, progress=progress,
+            begin=begin, images=images, batch_size=self.batch_size, progress=progress,
         )  # fmt: skip
 
     def judge_held_out(self, run: Run, progress: Progress | None = None) -> StepCount | None:
@@ -233,6 +245,12 @@ class EvaluatedRun:
         said = f"judge {judge!r} has not judged it" if judge else "which judge?"
         raise ConfigError([f"{said} (there are: {', '.join(judges) or 'none'}); next: paircomp judge, or --judge NAME"],
                           where=str(self.run.path))  # fmt: skip
+
+    def report_folder(self, judge: str) -> Path:
+        """Where the report files of a judge go: the run folder for the run's first judge, else that judge's own."""
+        asked = (said.get("judge") for said in self.run.manifest["invocations"])
+        first = next((name for name in asked if name in self.run.judges()), judge)
+        return self.run.path if judge == first else self.run.judge(judge).path
 
     def pairs(self) -> tuple[int, ...]:
         """Positions of the pairs this result speaks of."""
@@ -291,6 +309,8 @@ def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -
         raise RunMismatchError(that.run.path, changed)
     tables = [read_judged(each.run, each.suite, judge, each.pairs()).table for each in (this, that)]
     names = (str(this.run.identity["model"]), str(that.run.identity["model"]))
+    if names[0] == names[1]:
+        names = (str(this.run.path), str(that.run.path))
     return compare(*tables, names=names, reading="exclude", alpha=alpha)
 
 
@@ -359,8 +379,8 @@ def evaluate(  # noqa: PLR0913 - each one an option of the command, all but two 
     )  # fmt: skip
     evaluation.check()
     run = evaluation.open_run()
-    evaluation.generate(run, progress)
-    evaluation.judge_run(run, progress)
+    drawn = evaluation.generate(run, progress)
+    evaluation.judge_run(run, progress, images=drawn.images)
     evaluation.judge_held_out(run, progress)
     return EvaluatedRun(run, pairs, evaluation.selection)
 

@@ -111,3 +111,16 @@ def test_two_undisturbed_runs_give_the_same_report() -> None:
     first = paircomp.evaluate("sketch", limit=12, out="a").report()
     second = paircomp.evaluate("sketch", limit=12, out="b", batch_size=3).report()
     assert json.dumps(first) == json.dumps(second)
+
+
+def test_a_run_made_by_a_mistake_is_no_obstacle() -> None:
+    with pytest.raises(ConfigError, match="mistakes"):
+        paircomp.evaluate("sketch", limit=1, options={"mistakes": 2})
+    evaluated = paircomp.evaluate("sketch", limit=1)
+    assert evaluated.run.identity["recipe"]["mistakes"] == 0.25
+
+
+def test_two_runs_of_one_model_are_told_apart_by_their_folders() -> None:
+    first = paircomp.evaluate("sketch", limit=6, out="a")
+    second = paircomp.evaluate("sketch", limit=6, out="b", seed=1)
+    assert first.compare(second).names == ("a", "b")

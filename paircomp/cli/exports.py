@@ -20,15 +20,15 @@ __all__ = ["export_every_eval_ever", "export_hub", "export_official_scores"]
 
 
 def export_every_eval_ever(
-    evaluated: EvaluatedRun, report: Report, judge: str, *, organization: str, include_prompts: bool
+    evaluated: EvaluatedRun, report: Report, judge: str, folder: Path, *, organization: str, include_prompts: bool
 ) -> list[Path]:
-    """Write the record and one line per image below ``every_eval_ever/`` in the run folder."""
+    """Write the record and one line per image below ``every_eval_ever/`` in `folder`."""
     from paircomp.report.every_eval_ever import write_every_eval_ever
     from paircomp.run_store.score_table import read_judged
 
     judged = read_judged(evaluated.run, evaluated.suite, judge, evaluated.pairs())
     written = write_every_eval_ever(
-        report, evaluated.run.path / "every_eval_ever", evaluation_id_time=_made_at(evaluated),
+        report, folder / "every_eval_ever", evaluation_id_time=_made_at(evaluated),
         organization=organization, images=_scored_images(judged), include_prompts=include_prompts,
     )  # fmt: skip
     return list(written)

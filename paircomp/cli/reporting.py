@@ -133,7 +133,7 @@ def write_reports(
     hub_dataset: str | None = None,
     include_prompts: bool = False,
 ) -> list[Path]:
-    """Write the report in each format into the run folder.
+    """Write the report in each format into the run folder; those of a second judge into that judge's own folder.
 
     Args:
         evaluated: the run.
@@ -159,11 +159,11 @@ def write_reports(
         "official": lambda: export_official_scores(evaluated, judge),
     }
     files: list[Path] = []
-    folder = evaluated.run.path
+    folder = evaluated.report_folder(judge)
     for name in formats:
         with disk_faults(folder):
             if name == "eee":
-                files += export_every_eval_ever(evaluated, report, judge, organization=organization,
+                files += export_every_eval_ever(evaluated, report, judge, folder, organization=organization,
                                                 include_prompts=include_prompts)  # fmt: skip
                 continue
             for filename, content in contents[name]().items():

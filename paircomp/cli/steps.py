@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from paircomp.cli.options import common_options, evaluation_of, judge_options, model_options, suite_options
 
 if TYPE_CHECKING:
-    from paircomp.evaluation import Evaluation
+    from paircomp.errors import MissingImagesError
+    from paircomp.evaluation import EvaluatedRun, Evaluation
+    from paircomp.report.schema import Report
     from paircomp.run_store import Run
 
 __all__ = ["evaluate_command", "generate_command", "judge_command"]
@@ -40,8 +44,7 @@ def evaluate_command(**given: Any) -> None:
       paircomp eval --adapter sketch -o mistakes=0.5 --model sloppy --limit 60
       paircomp eval --images my_images/ --suite pairs.json --judge recorded -j file=score.json
     """
-    from paircomp.cli.progress import progress_for
-    from paircomp.cli.reporting import show_report, write_reports
+    from paircomp.cli.reporting import show_report
     from paircomp.evaluation import EvaluatedRun
 
     evaluation = evaluation_of(given)
@@ -49,15 +52,46 @@ def evaluate_command(**given: Any) -> None:
         _estimate(evaluation, as_json=given["as_json"])
         return
     run = evaluation.open_run()
-    progress = progress_for()
-    evaluation.generate(run, progress)
-    evaluation.judge_run(run, progress)
-    evaluation.judge_held_out(run, progress)
+    nothing_drawn = _run_steps(evaluation, run)
     evaluated = EvaluatedRun(run, evaluation.suite, evaluation.selection)
     judge = evaluated.judge_name(evaluation.judge)
     report = evaluated.report(judge, unscored=given["unscored"])
-    files = write_reports(evaluated, report, judge)
-    show_report(report, files, as_json=given["as_json"])
+    show_report(report, _written(evaluated, report, judge), as_json=given["as_json"])
+    if nothing_drawn is not None:
+        raise nothing_drawn
+
+
+def _run_steps(evaluation: Evaluation, run: Run) -> MissingImagesError | None:
+    """Draw and judge; the error where not one image could be had, so that the report still says why."""
+    from paircomp.cli.progress import progress_for
+    from paircomp.errors import MissingImagesError
+
+    progress = progress_for()
+    with _stdout_kept_for_results():
+        drawn = evaluation.generate(run, progress)
+        try:
+            evaluation.judge_run(run, progress, images=drawn.images)
+        except MissingImagesError as error:
+            return error
+        evaluation.judge_held_out(run, progress)
+    return None
+
+
+def _stdout_kept_for_results() -> contextlib.redirect_stdout[TextIO]:
+    """Generators and judges that print do so on stderr."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
+def _written(evaluated: EvaluatedRun, report: Report, judge: str) -> list[Path]:
+    """The report files; a look at a part of a larger run leaves the larger report alone."""
+    from paircomp.cli.reporting import write_reports
+
+    asked = evaluated.run.selected_pairs(evaluated.suite)
+    if len(evaluated.pairs()) < len(asked):
+        click.echo(f"Note: this run was asked for {len(asked)} pairs; its report files are left as they are "
+                   f"(paircomp report {evaluated.run.path})", err=True)  # fmt: skip
+        return []
+    return write_reports(evaluated, report, judge)
 
 
 @click.command("generate", short_help="Only draw the images.")
@@ -71,7 +105,8 @@ def generate_command(**given: Any) -> None:
 
     evaluation = evaluation_of(given)
     run = evaluation.open_run()
-    evaluation.generate(run, progress_for())
+    with _stdout_kept_for_results():
+        evaluation.generate(run, progress_for())
     click.echo(str(run.path))
     click.echo(f"next: paircomp judge {run.path}", err=True)
 
@@ -102,7 +137,8 @@ def judge_command(run: Path | None, **given: Any) -> None:
         evaluation.generate(opened, progress)
     else:
         evaluation, opened = _of_run(run, given)
-    evaluation.judge_run(opened, progress)
+    with _stdout_kept_for_results():
+        evaluation.judge_run(opened, progress)
     click.echo(str(opened.path))
     click.echo(f"next: paircomp report {opened.path}", err=True)
 
@@ -134,7 +170,8 @@ def _estimate(evaluation: Evaluation, *, as_json: bool) -> None:
 
     from paircomp.estimation import estimate
 
-    said = estimate(evaluation)
+    with _stdout_kept_for_results():
+        said = estimate(evaluation)
     if as_json:
         click.echo(json.dumps(said.to_json(), allow_nan=False))
     else:

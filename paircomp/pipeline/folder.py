@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from paircomp.types import ImageKey, Suite
 __all__ = ["import_images"]
 
 
-def import_images(run: Run, suite: Suite, selection: Selection, *, progress: Progress | None = None) -> StepCount:
+def import_images(
+    run: Run,
+    suite: Suite,
+    selection: Selection,
+    *,
+    begin: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
+) -> StepCount:
     """Record fingerprint and size of every image of the selection; one that changed since is recorded anew.
 
     Raises:
@@ -27,6 +35,7 @@ def import_images(run: Run, suite: Suite, selection: Selection, *, progress: Pro
     heard: Progress = progress or Silent()
     folder = run.images_folder
     with run.lock("import"), disk_faults(folder):
+        begin()
         if not folder.is_dir():
             raise MissingImagesError(folder, "expected a folder of images named {pair}_{prompt}_{sample}.png, got "
                                      + ("a file" if folder.exists() else "nothing"))  # fmt: skip

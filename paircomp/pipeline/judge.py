@@ -35,6 +35,7 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
     name: str,
     identity: Mapping[str, Any],
     cross: bool,
+    begin: Callable[[], None] = lambda: None,
     images: ImageIndex | None = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
@@ -49,6 +50,7 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
         name: the judge's name, which names its folder.
         identity: what must agree for its earlier answers to be kept.
         cross: ask about the other prompts of the pair too.
+        begin: called once the step is ours, to record that it began.
         images: the images as a generate step of this process just left them; read from the run where absent.
         batch_size: images at a time, never above the judge's ``max_batch_size``; default found while judging, and
             remembered in the run.
@@ -62,6 +64,7 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
     heard: Progress = progress or Silent()
     folder = run.judge(name)
     with run.lock(f"judge {name}"):
+        begin()
         folder.settle(identity)
         work = _Work(run, suite, folder, selection, images=images, cross=cross)
         remembered = RememberedBatchSize(folder.path)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from paircomp.errors import RunError, RunMismatchError
+from paircomp.errors import MissingImagesError, RunError, RunMismatchError
 from paircomp.run_store.image_index import ImageIndex
 from paircomp.run_store.judgement_table import JudgementTable
 from paircomp.run_store.records import RecordFolder
@@ -102,10 +102,13 @@ class Run:
             with waiting_lock(path / "locks" / "run.lock"):
                 if (path / "run.json").exists():
                     run = cls.open(path)
-                    if changed := differences(run.identity, wanted):
+                    if not (changed := differences(run.identity, wanted)):
+                        return run
+                    if run.holds_records():
                         raise RunMismatchError(path, changed)
-                    return run
-                cls._refuse_foreign_folder(path)
+                    run._forget_identities()  # made by a command that failed before its first result
+                else:
+                    cls._refuse_foreign_folder(path)
                 return cls._write_new(path, suite, wanted, images, trained_with_judge)
 
     @classmethod
@@ -223,18 +226,37 @@ class Run:
             })  # fmt: skip
             write_json(self.path / "run.json", self.manifest)
 
+    def holds_records(self) -> bool:
+        """Whether any step has left something."""
+        folders = [self.image_records, *(self.judge(name).records for name in self.judges())]
+        return any(next(folder.read(), None) is not None for folder in folders)
+
+    def _forget_identities(self) -> None:
+        for file in (self.path / "generate" / "generator.json", *self.path.glob("judges/*/judge.json")):
+            file.unlink(missing_ok=True)
+
     def selected_pairs(self, suite: Suite) -> tuple[int, ...]:
-        """Every pair that some command on this run was asked for, ascending."""
+        """Every pair whose images some command on this run was asked for, ascending."""
         wanted = {
             Selection(said["limit"], None if said["subtasks"] is None else tuple(said["subtasks"]))
-            for said in (invocation["selection"] for invocation in self.manifest["invocations"])
+            for said in (
+                invocation["selection"]
+                for invocation in self.manifest["invocations"]
+                if invocation["step"] in ("generate", "import")
+            )
         }
         if not wanted or Selection() in wanted:
             return tuple(range(len(suite.pairs)))
         return tuple(sorted(set().union(*(selection.pairs(suite) for selection in wanted))))
 
     def read_images(self, suite: Suite) -> ImageIndex:
-        """The index of all images; an image whose file is gone or has another size counts as absent."""
+        """The index of all images; an image whose file is gone or has another size counts as absent.
+
+        Raises:
+            MissingImagesError: the folder of images that this run judges in place is gone.
+        """
+        if self.manifest.get("images") and not self.images_folder.is_dir():
+            raise MissingImagesError(self.images_folder, "the folder of this run's images is gone; next: bring it back")
         index = ImageIndex(suite).read(self.image_records.read())
         index.forget_lost_files(self.images_folder)
         return index

@@ -14,6 +14,7 @@ import pytest
 
 from paircomp.cli import run
 from paircomp.report.schema import report_schema
+from paircomp.run_store import Run
 
 OFFICIAL = os.environ.get("PAIRCOMP_DATA_DIR")
 
@@ -295,3 +296,85 @@ def test_a_second_process_on_one_step_is_told() -> None:
     finally:
         first.kill()
         first.wait()
+
+
+def test_judging_the_whole_of_a_partial_run_keeps_it_partial(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "6", "--out", "run", "--json"])
+    first = json.loads(capfd.readouterr().out)
+    assert run(["judge", "run"]) == 0
+    capfd.readouterr()
+    assert run(["report", "run", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == first
+
+
+def test_another_folder_of_images_is_another_run(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["generate", "--model", "sketch", "--limit", "2", "--out", "a"])
+    run(["generate", "--model", "sketch", "--limit", "2", "--out", "b", "--seed", "1"])
+    assert run(["judge", "--images", "a/images", "--suite", "shapes", "--limit", "2"]) == 0
+    capfd.readouterr()
+    assert run(["judge", "--images", "b/images", "--suite", "shapes", "--limit", "2"]) == 1
+    assert "checkpoint: stored" in capfd.readouterr().err
+
+
+def test_a_run_in_place_is_reported_from_anywhere_or_says_that_its_images_are_gone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(["generate", "--model", "sketch", "--limit", "2", "--out", "a"])
+    assert run(["judge", "--images", "a/images", "--suite", "shapes", "--limit", "2", "--out", "judged"]) == 0
+    monkeypatch.chdir(tmp_path / "a")
+    capfd.readouterr()
+    assert run(["report", str(tmp_path / "judged"), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["coverage"]["unscored"] == 0
+    (tmp_path / "a" / "images").rename(tmp_path / "a" / "elsewhere")
+    assert run(["report", str(tmp_path / "judged")]) == 1
+    assert "images is gone" in capfd.readouterr().err
+
+
+def test_a_refused_second_process_leaves_no_trace_in_the_selection(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "6", "--out", "run"])
+    with Run.open(Path("run")).lock("generate"):
+        assert run(["eval", "--model", "sketch", "--limit", "60", "--out", "run"]) == 1
+    capfd.readouterr()
+    assert run(["report", "run", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["suite"]["selected_pairs"] == 6
+
+
+def test_a_smaller_look_or_a_second_judge_leaves_the_report_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "12", "--out", "run"])
+    whole = Path("run/report.json").read_bytes()
+    assert run(["eval", "--model", "sketch", "--limit", "6", "--out", "run"]) == 0
+    out, err = capfd.readouterr()
+    assert "PARTIAL: 6 of 240 pairs" in out
+    assert "asked for 12 pairs; its report files are left" in err
+    run(["report", "run", "--format", "official"])
+    assert run(["eval", "--model", "sketch", "--limit", "12", "--out", "run", "--judge", "recorded", "-j",
+                "file=run/score.json"]) == 0  # fmt: skip
+    assert Path("run/report.json").read_bytes() == whole
+    assert json.loads(Path("run/judges/recorded/report.json").read_text())["judge"]["name"] == "recorded"
+
+
+def test_a_suite_refused_as_a_whole_still_gets_its_report(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("mine.jsonl").write_text('{"prompts": ["three eggs", "two eggs"], "subtask": "counting"}\n')
+    assert run(["eval", "--model", "sketch", "--suite", "mine.jsonl", "--judge", "pixels", "--json"]) == 1
+    out, err = capfd.readouterr()
+    report = json.loads(out)
+    assert report["notices"][0].startswith("COVERAGE 0.0%")
+    assert report["average"]["s_a"] is None
+    assert "no image to judge" in err
+
+
+def test_a_generator_that_prints_does_not_spoil_the_json(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("chatty.py").write_text(
+        "from PIL import Image\nfrom paircomp import Generated\n"
+        "class Chatty:\n    def generate(self, requests):\n        for r in requests:\n            print('drawing')\n"
+        "            yield Generated(r.key, Image.new('RGB', (8, 8)))\n    def close(self): ...\n"
+        "def chatty(*, checkpoint=None, device='cpu', dtype=None):\n    print('loading')\n    return Chatty()\n"
+        "GENERATORS = {'chatty': chatty}\n"
+    )
+    assert (
+        run(["eval", "--adapter", "chatty", "--plugin", "chatty.py", "--suite", "shapes", "--limit", "1", "--json"])
+        == 0
+    )
+    out, err = capfd.readouterr()
+    assert json.loads(out)["schema"] == "paircomp-report/1"
+    assert err.count("drawing") == 4
