@@ -204,7 +204,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the checkpoint goes")
     parser.add_argument(
-        "--from", dest="first", type=int, default=1, help="stretch to go on with, from FOLDER's weights"
+        "--from",
+        dest="first",
+        type=int,
+        default=1,
+        choices=range(1, len(COURSE) + 1),
+        help="stretch to go on with, from FOLDER's weights",
     )
     parser.add_argument("--threads", type=int, default=1, help="of torch; more pay where no other work goes on")
     arguments = parser.parse_args()
