@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 
 from paircomp.errors import ConfigError, JudgeError
 from paircomp.judges import internvl_variants
@@ -17,6 +18,15 @@ from paircomp.judges.question_writing import INSTRUCTION, write_questions
 from paircomp.runtime.remote import Patience
 from paircomp.testing import check_judge
 from tests.judges import tiny_internvl as tiny
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # more only wait for each other on models this small
+    yield
+    torch.set_num_threads(before)
+
 
 PROMPT = "a red fox asleep under a tree, two cubs playing with a ball and a river between rocks and moss"
 
