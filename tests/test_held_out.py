@@ -204,3 +204,13 @@ def test_a_damaged_record_of_the_problem_is_named(capfd: pytest.CaptureFixture[s
     Path("run/judges/held-out.json").write_text("{")
     assert run(["report", "run", "--judge", "pixels"]) == 1
     assert "not a record of held-out judging" in capfd.readouterr().err
+
+
+def test_too_little_coverage_stays_the_first_line(capfd: pytest.CaptureFixture[str]) -> None:
+    report = evaluate(capfd, "--suite", "shapes-broken", limit=12)
+    assert report["notices"][0].startswith("HELD-OUT JUDGE")
+    evaluated = load_run("run")
+    for image in sorted(evaluated.run.images_folder.iterdir())[:4]:
+        image.unlink()
+    notices = evaluated.report("pixels")["notices"]
+    assert [notice.split()[0] for notice in notices[:2]] == ["COVERAGE", "HELD-OUT"]

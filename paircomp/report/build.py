@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from paircomp import __version__
 from paircomp.report.held_out import build_held_out, held_out_notice
+from paircomp.report.reasons import PublicReasons
 from paircomp.report.schema import REPORT_SCHEMA, HeldOutSection, Report
 from paircomp.run_store import Run
 from paircomp.run_store.calibrations import read_calibration
@@ -75,7 +76,8 @@ def _add_held_out(report: Report, run: Run, suite: Suite, judged: Judged) -> Non
         return
     report["held_out"] = cast("HeldOutSection", section)
     if notice := held_out_notice(section):
-        report["notices"].insert(0, notice)
+        below = (report["coverage"]["fraction"] or 0.0) < TRUSTED_COVERAGE
+        report["notices"].insert(int(below), notice)  # too little coverage stays the first line
 
 
 def build_official_report(table: ScoreTable, suite: Suite, *, source: str, reading: Reading = "exclude") -> Report:
@@ -127,9 +129,10 @@ def _unscored(table: ScoreTable) -> Iterator[tuple[int, int, int]]:
 
 
 def _reasons(judged: Judged) -> Iterator[tuple[ImageKey, str]]:
+    public = PublicReasons(judged.suite)
     for place in _unscored(judged.table):
         key = ImageKey(*place)
-        yield key, judged.reason(key)
+        yield key, public(judged.reason(key), key)
 
 
 def _coverage(table: ScoreTable, suite: Suite, reasons: Iterator[tuple[ImageKey, str]]) -> dict[str, Any]:

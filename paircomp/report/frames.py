@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from paircomp.report.reasons import PublicReasons
 from paircomp.run_store import Run
 from paircomp.run_store.score_table import Judged, read_judged
 from paircomp.scoring import pair_values
@@ -19,9 +20,11 @@ __all__ = ["image_frame", "image_rows", "pair_frame"]
 def image_rows(judged: Judged) -> Iterator[dict[str, Any]]:
     """One mapping per image of the selection: its place, prompt, scores, and the reason if it is unscored.
 
-    ``cross_score`` is the score for the pair's other prompt, where the judge was asked.
+    Reasons hold no prompts (`paircomp.report.reasons`). ``cross_score`` is the score for the pair's other prompt, where
+    the judge was asked.
     """
     scores = judged.table.scores
+    public = PublicReasons(judged.suite)
     for row, position in enumerate(judged.pairs):
         pair = judged.suite.pairs[position]
         for prompt, text in enumerate(pair.prompts):
@@ -32,7 +35,7 @@ def image_rows(judged: Judged) -> Iterator[dict[str, Any]]:
                 yield {
                     "pair": position, "pair_id": pair.pair_id, "subtask": pair.subtask, "prompt": prompt,
                     "sample": sample, "text": text, "score": own, "cross_score": cross,
-                    "unscored": judged.reason(key) if own != own else None,  # noqa: PLR0124 - NaN
+                    "unscored": public(judged.reason(key), key) if own != own else None,  # noqa: PLR0124 - NaN
                     "image": key.filename, "image_tag": f"{int(judged.images.tag[key]):016x}",
                 }  # fmt: skip
 

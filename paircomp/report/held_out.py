@@ -102,7 +102,7 @@ def _measure(difference: Difference) -> dict[str, Any]:
 
 
 def held_out_notice(section: dict[str, Any] | None) -> str | None:
-    """The report's first line where the second opinion is missing or stopped half-way."""
+    """What the report says at its top where the second opinion is missing or stopped half-way."""
     if section is None or section["problem"] is None:
         return None
     named = "" if section["judge"] is None else f" {section['judge']}"
