@@ -65,6 +65,7 @@ class Comparison:
         alpha: size of the tests; intervals have level 1 - alpha.
         draws: of the bootstrap and of the sign flips.
         seed: of both.
+        suite_pairs: pairs of the whole suite; ``None`` where the caller did not say.
     """
 
     names: tuple[str, str]
@@ -77,6 +78,12 @@ class Comparison:
     alpha: float
     draws: int
     seed: int
+    suite_pairs: int | None = None
+
+    @property
+    def partial(self) -> bool | None:
+        """Whether pairs of the suite are missing from the comparison; ``None`` where its size is unknown."""
+        return None if self.suite_pairs is None else self.average.pairs < self.suite_pairs
 
     def to_json(self) -> dict[str, Any]:
         """``paircomp-comparison/1``; null in place of NaN."""
@@ -86,6 +93,8 @@ class Comparison:
             "unscored_reading": self.reading,
             "samples": self.samples,
             "pairs": {"matched": self.average.pairs, "only_a": self.only_a, "only_b": self.only_b},
+            "suite_pairs": self.suite_pairs,
+            "partial": self.partial,
             "alpha": self.alpha,
             "draws": self.draws,
             "seed": self.seed,
@@ -131,6 +140,7 @@ def compare(
     draws: int = 10_000,
     seed: int = 0,
     alpha: float = 0.05,
+    suite_pairs: int | None = None,
 ) -> Comparison:
     """Compare two runs on the pairs scored in both.
 
@@ -142,6 +152,7 @@ def compare(
         draws: of the bootstrap and of the sign flips.
         seed: of both.
         alpha: size of the tests.
+        suite_pairs: pairs of the whole suite, so that a comparison on fewer is called partial.
 
     Raises:
         ConfigError: the runs differ in K, in prompts per pair or in the subtask of a pair, or share no scored pair; or
@@ -170,7 +181,8 @@ def compare(
     rows = {name: _row(newly[group], differences.strata[name]) for name, group in groups.items()}
     average = _row(newly, differences.macro)
     unmatched = (first.pairs.size - common.size, second.pairs.size - common.size)
-    return Comparison(names, reading, a.samples, rows, average, *unmatched, alpha=alpha, draws=draws, seed=seed)
+    return Comparison(names, reading, a.samples, rows, average, *unmatched, alpha=alpha, draws=draws, seed=seed,
+                      suite_pairs=suite_pairs)  # fmt: skip
 
 
 def _row(newly: NDArray[np.int64], differences: tuple[Difference, ...]) -> ComparisonRow:

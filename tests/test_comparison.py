@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 
 from paircomp.comparison import compare, fail_if_worse, require_not_worse
 from paircomp.errors import ConfigError
+from paircomp.report.comparison_table import render_comparison
 from paircomp.scoring import ScoreTable
 
 NAMES = ("color", "counting", "text")
@@ -202,3 +205,19 @@ def test_a_subtask_none_of_whose_pairs_is_scored_in_both_leaves_no_average():
     assert comparison.subtasks["color"].s_a.p is None
     assert comparison.subtasks["text"].s_a.p_holm is not None
     assert comparison.average.s_g.difference is None
+
+
+def test_fewer_pairs_than_the_suite_has_are_called_partial():
+    a, b = run(seed=1), run(0.02, seed=2)
+    whole, part, unknown = (compare(a, b, suite_pairs=pairs).to_json() for pairs in (120, 121, None))
+    assert (whole["suite_pairs"], whole["partial"]) == (120, False)
+    assert (part["suite_pairs"], part["partial"]) == (121, True)
+    assert (unknown["suite_pairs"], unknown["partial"]) == (None, None)
+    assert "PARTIAL: 120 of 121 pairs" in printed(part)
+    assert "PARTIAL" not in printed(whole) + printed(unknown)
+
+
+def printed(comparison):
+    console = Console(width=120, file=io.StringIO())
+    console.print(render_comparison(comparison))
+    return console.file.getvalue()

@@ -38,6 +38,8 @@ def _head(comparison: Mapping[str, Any]) -> Iterator[Text]:
     yield Text(f"A  {printable(names['a'])}")
     yield Text(f"B  {printable(names['b'])}")
     pairs = comparison["pairs"]
+    if comparison.get("partial"):
+        yield Text(f"PARTIAL: {pairs['matched']} of {comparison['suite_pairs']} pairs", style="bold yellow")
     if pairs["only_a"] or pairs["only_b"]:
         yield Text(f"compared on {pairs['matched']} pairs scored in both; left out: {pairs['only_a']} only in A, "
                    f"{pairs['only_b']} only in B", style="yellow")  # fmt: skip
