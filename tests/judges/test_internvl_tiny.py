@@ -131,7 +131,9 @@ def test_training_sees_what_the_judge_sees(judge: InternVLJudge) -> None:
     assert float(trained) == pytest.approx(np.mean(losses), abs=5e-3)  # Yes and YES count for the judge alone
 
 
-def test_unseen_scenes_are_told_apart(judge: InternVLJudge) -> None:
+@pytest.fixture(scope="module")
+def aucs(judge: InternVLJudge) -> dict[str, float]:
+    """How well own and one-word-different prompts of unseen scenes are told apart, by subtask."""
     scores: dict[str, list[tuple[float, float]]] = {subtask: [] for subtask in Subtask}
     requests = []
     for pair in [pair for pair in shapes_dev_suite().pairs if pair.pair % 2]:
@@ -144,15 +146,23 @@ def test_unseen_scenes_are_told_apart(judge: InternVLJudge) -> None:
     for request in requests:
         scores[request.questions[0].subtask].append((found[request.key.pair][0], found[request.key.pair][1]))
 
-    assert {subtask: auc(rows) for subtask, rows in scores.items() if auc(rows) < WANTED[subtask]} == {}
+    return {str(subtask): auc(rows) for subtask, rows in scores.items()}
 
 
-#: Below what docs/internvl-tiny.md states, because 20 pairs a subtask are few. Relations are not told apart, glyphs hardly.
+def test_unseen_scenes_are_told_apart(aucs: dict[str, float]) -> None:
+    assert {subtask: aucs[subtask] for subtask, wanted in WANTED.items() if aucs[subtask] < wanted} == {}
+
+
+@pytest.mark.xfail(strict=True, reason="the shipped weights do not tell relations apart (docs/internvl-tiny.md)")
+def test_relations_are_told_apart(aucs: dict[str, float]) -> None:
+    assert aucs[Subtask.POSITION] >= 0.9
+
+
+#: Below what docs/internvl-tiny.md states, because 20 pairs a subtask are few. Glyphs are hardly told apart.
 WANTED = {
     Subtask.OVERALL_APPEARANCE: 0.9,
     Subtask.COLOR: 0.95,
     Subtask.COUNTING: 0.95,
-    Subtask.POSITION: 0.0,
     Subtask.STYLE_TONE: 0.95,
     Subtask.TEXT: 0.5,
 }
