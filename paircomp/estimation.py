@@ -6,17 +6,21 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paircomp.errors import MissingImagesError
+from paircomp.errors import GenerationError, JudgeError, MissingImagesError, PairCompError
 from paircomp.evaluation import Evaluation
 from paircomp.pipeline.generate import missing_images
-from paircomp.run_store import ImageIndex, ImageState, Run
-from paircomp.runtime.images import read_rgb, to_rgb
+from paircomp.run_store import ImageIndex, ImageState, JudgementTable, Run
+from paircomp.runtime.images import UnreadableImageError, read_rgb, to_rgb
+from paircomp.runtime.reasons import reason_of
 from paircomp.types import GenerationRequest, ImageKey, JudgeRequest, Question
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 __all__ = ["Estimate", "estimate"]
@@ -33,18 +37,22 @@ class Estimate:
 
     Attributes:
         pairs: selected pairs.
+        suite_pairs: pairs of the whole suite.
         images: images of the selection.
-        images_left: those not drawn yet.
+        images_left: those to be drawn; images that the generator refused for good are not.
         judgements: questions about the images of the selection.
+        judgements_left: those not answered yet.
         start_seconds: loading the generator and the judge, measured.
         image_seconds: per image, measured; ``None`` where there is nothing to draw.
         judgement_seconds: per question, measured; ``None`` where the probe had nothing to judge.
     """
 
     pairs: int
+    suite_pairs: int
     images: int
     images_left: int
     judgements: int
+    judgements_left: int
     start_seconds: float
     image_seconds: float | None
     judgement_seconds: float | None
@@ -53,20 +61,22 @@ class Estimate:
     def seconds(self) -> float:
         """The whole, from the measured parts."""
         drawing = self.images_left * (self.image_seconds or 0.0)
-        return self.start_seconds + drawing + self.judgements * (self.judgement_seconds or 0.0)
+        return self.start_seconds + drawing + self.judgements_left * (self.judgement_seconds or 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; times in seconds."""
-        return {**dataclasses.asdict(self), "seconds": self.seconds}
+        partial = self.pairs < self.suite_pairs
+        return {**dataclasses.asdict(self), "partial": partial, "seconds": self.seconds}
 
     def lines(self) -> list[str]:
         """For people."""
         drawing = "" if self.image_seconds is None else f", {_time(self.image_seconds)} each"
         judging = "" if self.judgement_seconds is None else f", {_time(self.judgement_seconds)} each"
+        part = f" of {self.suite_pairs} (PARTIAL)" if self.pairs < self.suite_pairs else ""
         return [
-            f"pairs       {self.pairs}",
+            f"pairs       {self.pairs}{part}",
             f"images      {self.images} ({self.images_left} to draw{drawing})",
-            f"judgements  {self.judgements}{judging}",
+            f"judgements  {self.judgements} ({self.judgements_left} to ask{judging})",
             f"about       {_time(self.seconds)} in all, from a probe of a few images on this machine",
         ]
 
@@ -83,19 +93,23 @@ def estimate(evaluation: Evaluation) -> Estimate:
     """Count the work, then draw and judge a few images in memory and time them.
 
     Raises:
-        PairCompError: whatever would stand in the way of the evaluation itself.
+        GenerationError: the generator fails on the probe.
+        JudgeError: the judge fails on the probe.
+        PairCompError: whatever else would stand in the way of the evaluation itself.
     """
     suite = evaluation.suite
     pairs = evaluation.selection.pairs(suite)
     images = suite.samples * sum(len(suite.pairs[pair].prompts) for pair in pairs)
     index = _index_of(evaluation)
-    left = 0 if evaluation.spec is None else images - int((index.state[list(pairs)] == ImageState.DRAWN).sum())
-    requests = missing_images(suite, index, pairs, run_seed=evaluation.seed)
-    loading, drawing, pictures = _probe_generator(evaluation, requests if left else ())
-    judge_loading, judging = _probe_judge(evaluation, pictures or _existing(evaluation))
-    questions = len(suite.pairs[0].prompts) if evaluation.asks_cross() else 1
+    requests = list(missing_images(suite, index, pairs, run_seed=evaluation.seed)) if evaluation.spec else []
+    judgements, judgements_left = _count_judgements(evaluation, index, pairs)
+    loading, drawing, pictures = _probe_generator(evaluation, requests)
+    if judgements_left:
+        pictures = pictures or _existing(evaluation)
+    judge_loading, judging = _probe_judge(evaluation, pictures if judgements_left else {})
     return Estimate(
-        pairs=len(pairs), images=images, images_left=left, judgements=images * questions,
+        pairs=len(pairs), suite_pairs=len(suite.pairs), images=images, images_left=len(requests),
+        judgements=judgements, judgements_left=judgements_left,
         start_seconds=loading + judge_loading, image_seconds=drawing, judgement_seconds=judging,
     )  # fmt: skip
 
@@ -106,15 +120,55 @@ def _index_of(evaluation: Evaluation) -> ImageIndex:
     return ImageIndex(evaluation.suite)
 
 
+def _count_judgements(evaluation: Evaluation, index: ImageIndex, pairs: Sequence[int]) -> tuple[int, int]:
+    """Questions about the images of `pairs`, and those not answered yet; images refused for good have none."""
+    import numpy as np
+
+    asked = np.zeros((*index.state.shape, index.state.shape[1]), bool)
+    for pair in pairs:
+        prompts = len(evaluation.suite.pairs[pair].prompts)
+        questions = np.ones((prompts, prompts), bool) if evaluation.asks_cross() else np.eye(prompts, dtype=bool)
+        asked[pair, :prompts, :, :prompts] = questions[:, None, :]
+    asked &= (index.state != ImageState.REFUSED)[..., None]
+    left = asked & ~_settled(evaluation, index)
+    return int(asked.sum()), int(left.sum())
+
+
+def _settled(evaluation: Evaluation, index: ImageIndex) -> NDArray[np.bool_]:
+    """``[P, T, K, T]``: the questions that the judge has answered about images that are still there."""
+    settled = JudgementTable(index).settled()
+    if (evaluation.path / "run.json").is_file():
+        run = Run.open(evaluation.path)
+        if evaluation.judge_name in run.judges():
+            settled = run.judge(evaluation.judge_name).read(index).settled()
+    there: NDArray[np.bool_] = settled & (index.state == ImageState.DRAWN)[..., None]
+    return there
+
+
+@contextlib.contextmanager
+def _named(who: str, failure: type[PairCompError]) -> Iterator[None]:
+    """What a generator or judge raises, in one line."""
+    try:
+        yield
+    except PairCompError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {reason_of(error)}"
+        raise failure(f"{who} failed on the probe: {said}; next: mend it, or evaluate without --estimate") from error
+
+
 def _probe_generator(
-    evaluation: Evaluation, requests: Iterable[GenerationRequest]
+    evaluation: Evaluation, requests: Sequence[GenerationRequest]
 ) -> tuple[float, float | None, dict[ImageKey, Image]]:
     """Seconds to load, seconds per image, and the images that were drawn."""
-    probe = list(itertools.islice(requests, 1 + _PROBE_IMAGES))
-    if not probe:
+    probe = requests[: 1 + _PROBE_IMAGES]
+    if not probe or evaluation.spec is None:
         return 0.0, None, {}
     started = time.perf_counter()
-    with contextlib.closing(evaluation.open_generator()) as generator:
+    with (
+        _named(f"generator {evaluation.spec.adapter!r}", GenerationError),
+        contextlib.closing(evaluation.open_generator()) as generator,
+    ):
         loaded = time.perf_counter()
         answers = list(generator.generate(probe[:1]))
         each = time.perf_counter() - loaded
@@ -122,12 +176,12 @@ def _probe_generator(
             warm = time.perf_counter()
             answers += generator.generate(probe[1:])
             each = (time.perf_counter() - warm) / (len(probe) - 1)
-    pictures = {answer.key: to_rgb(answer.image) for answer in answers if answer.image is not None}
+        pictures = {answer.key: to_rgb(answer.image) for answer in answers if answer.image is not None}
     return loaded - started, each, pictures
 
 
 def _existing(evaluation: Evaluation) -> dict[ImageKey, Image]:
-    """A few images that already lie in the folder to be judged, or in the run."""
+    """A few readable images that already lie in the folder to be judged, or in the run."""
     folder = evaluation.images or evaluation.path / "images"
     keys = (
         ImageKey(pair, prompt, sample)
@@ -136,21 +190,29 @@ def _existing(evaluation: Evaluation) -> dict[ImageKey, Image]:
         for sample in range(evaluation.suite.samples)
     )
     found = (key for key in keys if (folder / key.filename).is_file())
-    pictures = {
-        key: read_rgb((folder / key.filename).read_bytes()) for key in itertools.islice(found, 1 + _PROBE_IMAGES)
-    }
+    pictures = dict(itertools.islice(_readable(folder, found), 1 + _PROBE_IMAGES))
     if not pictures and evaluation.spec is None:
-        raise MissingImagesError(folder, "none of the suite's images is here; next: check the folder and the suite")
+        raise MissingImagesError(folder, "none of the suite's images is here, or none can be read; next: check the "
+                                         "folder and the suite")  # fmt: skip
     return pictures
 
 
-def _probe_judge(evaluation: Evaluation, pictures: dict[ImageKey, Image]) -> tuple[float, float | None]:
+def _readable(folder: Path, keys: Iterable[ImageKey]) -> Iterator[tuple[ImageKey, Image]]:
+    for key in keys:
+        with contextlib.suppress(UnreadableImageError, OSError):  # the judge step records why
+            yield key, read_rgb((folder / key.filename).read_bytes())
+
+
+def _probe_judge(evaluation: Evaluation, pictures: Mapping[ImageKey, Image]) -> tuple[float, float | None]:
     """Seconds to load and seconds per question; nothing per question where there is no image to ask about."""
     requests = [_judge_request(evaluation, key, picture) for key, picture in pictures.items()]
     if not requests:
         return 0.0, None
     started = time.perf_counter()
-    with contextlib.closing(evaluation.open_judge()) as judge:
+    with (
+        _named(f"judge {evaluation.judge_name!r}", JudgeError),
+        contextlib.closing(evaluation.open_judge()) as judge,
+    ):
         loaded = time.perf_counter()
         list(judge.judge(requests[:1]))
         each = (time.perf_counter() - loaded) / _questions(requests[:1])
