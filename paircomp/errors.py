@@ -93,7 +93,7 @@ class UnknownNameError(AdapterError):
     """No part of that name is registered.
 
     Args:
-        kind: ``model``, ``generator``, ``judge`` or ``suite``.
+        kind: ``model``, ``generator``, ``judge`` or ``suite``, or several, such as ``generator or judge``.
         name: what was asked for.
         known: the names there are; the nearest are suggested.
     """
@@ -104,7 +104,14 @@ class UnknownNameError(AdapterError):
         self.known = tuple(sorted(known))
         near = difflib.get_close_matches(name, self.known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(self.known) or 'none'}"
-        super().__init__(f"unknown {kind} {name!r}: {hint} (list them with: paircomp {kind}s)")
+        super().__init__(f"unknown {kind} {name!r}: {hint}{_list_of(kind)}")
+
+
+def _list_of(kind: str) -> str:
+    """Which command lists what there is; generators are named beside the models that they draw."""
+    commands = [f"paircomp {listed}s" for listed in ("model", "judge", "suite")
+                if listed in kind or (listed == "model" and "generator" in kind)]  # fmt: skip
+    return f" (list them with: {', '.join(commands)})" if commands else ""
 
 
 class UnavailableError(AdapterError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from paircomp.cli.options import registry_of
+from paircomp.cli.options import registry_of, verbose_option
 
 if TYPE_CHECKING:
     from paircomp.testing import Check
@@ -54,6 +56,8 @@ def new_command(name: str, into: Path | None) -> None:
 @click.option("--exact", is_flag=True, help="Demand identical pixels across batch sizes.")
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="A Python file that defines it.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as one JSON object.")
+@verbose_option
 def check_command(name: str, **given: Any) -> None:
     """Check that generator or judge NAME keeps its contract.
 
@@ -63,17 +67,24 @@ def check_command(name: str, **given: Any) -> None:
       paircomp adapter check sketch
       paircomp adapter check my-generator --plugin my_adapter.py
     """
-    from paircomp.errors import AdapterError
+    from paircomp.errors import AdapterError, UnknownNameError
 
     if len(given["prompts"]) == 1:
         raise click.UsageError("--prompt: expected at least two, got one.")
     registry = registry_of(given["plugins"])
+    known = {*registry.names("generator"), *registry.names("judge")}
+    if given["kind"] is None and name not in known:
+        raise UnknownNameError("generator or judge", name, known)
     kind = given["kind"] or ("judge" if name not in registry.names("generator") else "generator")
     factory: Any = registry.generator(name) if kind == "generator" else registry.judge(name)
-    failed = 0
+    done = []
     for check in _checks(factory, f"{kind} {name!r}", given, judge=kind == "judge"):
-        click.echo(str(check))
-        failed += check.failed
+        done.append(check)
+        if not given["as_json"]:
+            click.echo(str(check))
+    if given["as_json"]:
+        click.echo(json.dumps({"kind": kind, "name": name, "checks": [dataclasses.asdict(check) for check in done]}))
+    failed = sum(check.failed for check in done)
     if failed:
         raise AdapterError(f"{kind} {name!r} breaks its contract in {failed} of the checks above")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from paircomp.cli.options import registry_of
+from paircomp.cli.options import registry_of, verbose_option
 
 if TYPE_CHECKING:
     from paircomp.runtime.machine import Machine
@@ -42,7 +42,8 @@ def print_table(
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=_FILE_WIDTH)
+        widest = sum(max(map(len, column)) + 4 for column in zip(headings, *rows, strict=True))
+        console = Console(highlight=False, width=max(_FILE_WIDTH, widest))
     if console.width < _ROOMY_WIDTH:
         kept = [number for number, heading in enumerate(headings) if heading not in only_where_roomy]
         headings, rows = [headings[number] for number in kept], [[row[number] for number in kept] for row in rows]
@@ -65,7 +66,8 @@ def _plain(text: str) -> Any:
 @click.command("models", short_help="The models that can be evaluated.")
 @_json
 @_plugin
-def models_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
+@verbose_option
+def models_command(plugins: tuple[Path, ...], *, as_json: bool, verbose: bool) -> None:
     """List the catalogue: what draws each model, its weights, and what this machine lacks to run it.
 
     The hub is not asked: weights that must be fetched first are named with their size.
@@ -116,7 +118,8 @@ def _needs(missing: Sequence[str]) -> str:
 @click.command("judges", short_help="The judges that can score images.")
 @_json
 @_plugin
-def judges_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
+@verbose_option
+def judges_command(plugins: tuple[Path, ...], *, as_json: bool, verbose: bool) -> None:
     """List the judges, what each is, and whether this machine has what it needs."""
     from paircomp.runtime.capabilities import missing_packages, summary_of
 
@@ -135,7 +138,8 @@ def judges_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
 @click.command("suites", short_help="The suites of prompt pairs.")
 @_json
 @_plugin
-def suites_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
+@verbose_option
+def suites_command(plugins: tuple[Path, ...], *, as_json: bool, verbose: bool) -> None:
     """List the suites, their size and default judge; a suite that must be fetched first says how."""
     from paircomp.errors import PairCompError
 

@@ -36,7 +36,7 @@ class Margin(click.ParamType[float]):
 @click.option("--judge", metavar="NAME", help="Whose scores; default the only judge, or the suite's own.")
 @click.option("--fail-if-worse", type=Margin(), help="Exit 3 when B is surely worse than A by more than X (macro s_g).")
 @click.option("--require-not-worse", type=Margin(), help="Exit 3 unless B is surely not worse than A by X (macro s_g).")
-@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True,
+@click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05, show_default=True,
               help="Error rate of intervals, tests and gates.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as one JSON object.")
 @click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")

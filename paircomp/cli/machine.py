@@ -11,15 +11,17 @@ from typing import Any
 
 import click
 
-from paircomp.cli.options import registry_of
+from paircomp.cli.options import registry_of, verbose_option
 
 __all__ = ["doctor_command", "fetch_command"]
 
+_MODELS = ("torch", "transformers", "diffusers", "accelerate", "safetensors")
+#: Import names of what each extra brings, those of the extras that it includes among them.
 _EXTRAS = {
-    "models": ("torch", "transformers", "diffusers", "accelerate", "safetensors"),
-    "diffusion": ("sentencepiece", "bs4", "ftfy"),
+    "models": _MODELS,
+    "diffusion": (*_MODELS, "sentencepiece", "google.protobuf", "bs4", "ftfy"),
     "api": ("openai",),
-    "train": ("peft", "matplotlib"),
+    "train": (*_MODELS, "peft", "matplotlib", "tensorboard", "trackio"),
     "data": ("pyarrow", "datasets"),
     "ray": ("ray",),
 }
@@ -29,7 +31,8 @@ _EXTRAS = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="Also look at this plugin file.")  # fmt: skip
-def doctor_command(plugins: tuple[Path, ...], *, as_json: bool) -> None:
+@verbose_option
+def doctor_command(plugins: tuple[Path, ...], *, as_json: bool, verbose: bool) -> None:
     """Say what this machine is, which parts of paircomp can run on it, and what would bring the others.
 
     torch is not imported: the answer comes from package metadata, the memory and nvidia-smi.
@@ -76,12 +79,19 @@ def _examine(plugins: tuple[Path, ...]) -> dict[str, Any]:
         "machine": this_machine().to_json(),
         "free_disk": shutil.disk_usage(Path.cwd()).free,
         "versions": package_versions(),
-        "extras": {extra: [name for name in names if importlib.util.find_spec(name) is None]
+        "extras": {extra: [name for name in names if not _importable(name)]
                    for extra, names in _EXTRAS.items()},
         "models": models,
         "suites": _suites(registry),
         "broken": [str(broken) for broken in registry.broken],
     }  # fmt: skip
+
+
+def _importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
 
 
 def _suites(registry: Any) -> dict[str, str]:
@@ -99,7 +109,9 @@ def _suites(registry: Any) -> dict[str, str]:
 @click.command("fetch", short_help="Bring a suite that may not be shipped.")
 @click.argument("suite")
 @click.option("--url", metavar="URL", help="Fetch it from here instead, for instance a mirror.")
-def fetch_command(suite: str, url: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@verbose_option
+def fetch_command(suite: str, url: str | None, *, as_json: bool, verbose: bool) -> None:
     """Download SUITE into the cache, check its SHA-256 and print where it lies; run it again to resume.
 
     \b
@@ -117,4 +129,4 @@ def fetch_command(suite: str, url: str | None) -> None:
     path = fetch(suite, url=url, progress=say)
     if live:
         click.echo("", err=True)
-    click.echo(str(path))
+    click.echo(json.dumps({"suite": suite, "path": str(path)}) if as_json else str(path))

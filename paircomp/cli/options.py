@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from paircomp.evaluation import Evaluation
     from paircomp.plugins import Registry
 
-__all__ = ["common_options", "evaluation_of", "judge_options", "model_options", "registry_of", "suite_options"]
+__all__ = [
+    "common_options",
+    "evaluation_of",
+    "judge_options",
+    "model_options",
+    "registry_of",
+    "suite_options",
+    "verbose_option",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,8 +44,9 @@ class BatchSize(click.ParamType[int | None]):
         """``None`` stands for auto."""
         if value is None or value == "auto":
             return None
-        if str(value).isdigit() and int(value) >= 1:
-            return int(value)
+        text = str(value)
+        if text.isascii() and text.isdecimal() and int(text) >= 1:  # isdigit alone takes superscripts
+            return int(text)
         return self.fail(f"expected 'auto' or a whole number from 1, got {value!r}", param, ctx)
 
 
@@ -86,6 +95,10 @@ common_options = _together(
                  help="A Python file with more models, generators, judges or suites."),
     click.option("-v", "--verbose", is_flag=True, help="Say more, and show where an error came from."),
 )  # fmt: skip
+
+
+# The group reads it off the arguments when a command fails; the commands themselves need not.
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
 
 
 def registry_of(plugins: tuple[Path, ...]) -> Registry:

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
-from paircomp.errors import UnknownNameError
+from paircomp.errors import SuiteError, UnknownNameError
 from paircomp.suites.checking import checked_suite
 from paircomp.suites.official import official_suite
 from paircomp.suites.pair_records import read_pairs
@@ -40,7 +40,7 @@ def load_suite(registry: SuiteNames, suite: str) -> Suite:
     try:
         return checked_suite(registry.suite(suite))
     except UnknownNameError:
-        if path.is_file():
+        if path.exists():
             return load_suite_file(path)
         raise
 
@@ -61,6 +61,10 @@ def load_suite_file(path: str | PathLike[str], *, name: str | None = None) -> Su
         SuiteError: the file cannot be read, or is no suite; names every fault by line.
     """
     file = Path(path)
+    if file.is_dir():
+        raise SuiteError(
+            file, ["this is a folder, expected a JSON or JSON Lines file of pairs; next: name a file in it"]
+        )
     pairs = read_pairs(file)
     digest = suite_digest(pairs)
     published = official_suite(pairs, digest, name=name, source=str(file))
