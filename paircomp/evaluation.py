@@ -311,7 +311,7 @@ def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -
     names = (str(this.run.identity["model"]), str(that.run.identity["model"]))
     if names[0] == names[1]:
         names = (str(this.run.path), str(that.run.path))
-    return compare(*tables, names=names, reading="exclude", alpha=alpha)
+    return compare(*tables, names=names, reading="exclude", alpha=alpha, suite_pairs=len(this.suite.pairs))
 
 
 def load_run(path: str | Path) -> EvaluatedRun:

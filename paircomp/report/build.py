@@ -74,6 +74,8 @@ def _add_held_out(report: Report, run: Run, suite: Suite, judged: Judged) -> Non
     section = build_held_out(run, suite, judged.judge, judged.table, judged.pairs)
     if section is None:
         return
+    if section["problem"] and not suite.prompts_public:  # what stopped that judge may quote any prompt
+        section["problem"] = PublicReasons(suite)(section["problem"], ImageKey(0, 0, 0))
     report["held_out"] = cast("HeldOutSection", section)
     if notice := held_out_notice(section):
         below = (report["coverage"]["fraction"] or 0.0) < TRUSTED_COVERAGE
