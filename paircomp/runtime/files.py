@@ -7,6 +7,7 @@ the process that holds it, so a killed run never leaves a stale lock behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -24,6 +25,7 @@ __all__ = ["StepLock", "disk_faults", "sync_files", "waiting_lock", "write_atomi
 # Windows locks bytes, and a locked byte cannot be read: lock one far beyond the text that names the holder.
 _LOCKED_BYTE = 1 << 30
 _SYNC_ONE_BY_ONE = 4
+_HELD_BY_ANOTHER = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK})
 
 
 def write_atomically(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -127,7 +129,13 @@ class StepLock:
     def __enter__(self) -> StepLock:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _try_lock(self._handle):
+        try:
+            free = _try_lock(self._handle)
+        except OSError:
+            os.close(self._handle)
+            self._handle = None
+            raise
+        if not free:
             holder = self._holder()
             os.close(self._handle)
             self._handle = None
@@ -175,6 +183,7 @@ def waiting_lock(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
 
 
 def _try_lock(handle: int) -> bool:
+    """Whether the lock is ours now; what the operating system says beside "held by another" is raised."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -186,6 +195,8 @@ def _try_lock(handle: int) -> bool:
             import fcntl
 
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in _HELD_BY_ANOTHER:
+            return False
+        raise  # no locks on this file system, for instance: waiting would not help
     return True

@@ -1,5 +1,6 @@
 """Atomic files and locks."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from paircomp.errors import RunError
-from paircomp.runtime.files import StepLock, disk_faults, waiting_lock, write_atomically, write_json
+from paircomp.runtime.files import StepLock, _try_lock, disk_faults, waiting_lock, write_atomically, write_json
 
 HOLD = """
 import sys, time
@@ -83,6 +84,14 @@ def test_waiting_for_a_lock_ends(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         process.stdout.close()  # type: ignore[union-attr]
+
+
+def test_a_lock_that_cannot_be_had_at_all_is_not_said_to_be_anothers() -> None:
+    closed = os.open(os.devnull, os.O_RDWR)
+    os.close(closed)
+    with pytest.raises(OSError, match="descriptor") as raised:
+        _try_lock(closed)
+    assert raised.value.errno == errno.EBADF
 
 
 def test_what_the_disk_says_becomes_one_line(tmp_path: Path) -> None:
