@@ -40,6 +40,8 @@ class ImageIndex:
         tag: ``[P, T, K]`` first 64 bits of the file's SHA-256; a judgement holds the tag of the image it looked at.
         modified: ``[P, T, K]`` modification time in ns, of imported images.
         reasons: why images are refused or failed.
+        dropped: records of the last reading with fields that are missing or of another type; they count as never
+            written.
     """
 
     state: NDArray[np.uint8]
@@ -57,27 +59,43 @@ class ImageIndex:
         self.tag = np.zeros(shape, np.uint64)
         self.modified = np.zeros(shape, np.int64)
         self.reasons: dict[ImageKey, str] = {}
+        self.dropped = 0
 
     def read(self, records: Iterable[Mapping[str, Any]]) -> ImageIndex:
-        """Take in image records; later ones win. Records outside the suite are left out."""
+        """Take in image records; later ones win. Records outside the suite are left out, damaged ones are counted."""
         pairs, prompts, samples = self.state.shape
+        self.dropped = 0
         for record in records:
-            key = (record["pair"], record["prompt"], record["sample"])
-            if 0 <= key[0] < pairs and 0 <= key[1] < prompts and 0 <= key[2] < samples:
-                self.take(key, record)
+            try:
+                pair, prompt, sample = key = (record["pair"], record["prompt"], record["sample"])
+                if not type(pair) is type(prompt) is type(sample) is int or pair < 0 or prompt < 0 or sample < 0:
+                    self.dropped += 1
+                elif pair < pairs and prompt < prompts and sample < samples:
+                    self.take(key, record)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                self.dropped += 1
         return self
 
     def take(self, key: tuple[int, int, int], record: Mapping[str, Any]) -> None:
-        """Take in one record of an image of the suite."""
+        """Take in one record of an image of the suite.
+
+        Raises:
+            KeyError, TypeError, ValueError, OverflowError: the record is damaged; nothing of the image becomes valid.
+        """
         if "sha256" in record:
+            size, tag, modified = record["bytes"], int(record["sha256"][:16], 16), record.get("modified", 0)
+            if not type(size) is type(modified) is int:
+                raise TypeError("bytes and modified: expected whole numbers")
+            self.tag[key] = tag
+            self.size[key] = size
+            self.modified[key] = modified or self.modified[key]
             self.state[key] = ImageState.DRAWN.value
-            self.size[key] = record["bytes"]
-            self.tag[key] = int(record["sha256"][:16], 16)
-            if "modified" in record:
-                self.modified[key] = record["modified"]
         else:
+            reason = record["unscored"]
+            if type(reason) is not str:
+                raise TypeError("unscored: expected text")
             self.state[key] = (ImageState.FAILED if record.get("retry") else ImageState.REFUSED).value
-            self.reasons[ImageKey(*key)] = record["unscored"]
+            self.reasons[ImageKey(*key)] = reason
 
     def forget_lost_files(self, folder: Path) -> int:
         """Mark as absent what a record claims and `folder` does not hold in the recorded size; returns how many."""

@@ -29,6 +29,8 @@ class JudgementTable:
         log_odds: same shape, log_yes - log_no where the judge gave both; NaN elsewhere.
         state: same shape: none, scored, unscored, or to be tried again.
         reasons: why a judgement is unscored, by (pair, prompt, sample, judged prompt).
+        dropped: records of the last reading with fields that are missing or of another type; they count as never
+            written.
     """
 
     scores: NDArray[np.float64]
@@ -44,29 +46,42 @@ class JudgementTable:
         self.log_odds = np.full(shape, np.nan)
         self.state = np.zeros(shape, np.uint8)
         self.reasons: dict[tuple[int, int, int, int], str] = {}
+        self.dropped = 0
 
     def read(self, records: Iterable[Mapping[str, Any]]) -> JudgementTable:
-        """Take in judgement records; later ones win, those about an image that has changed are left out."""
+        """Take in judgement records; later ones win. Those about a changed image are left out, damaged ones counted."""
         pairs, prompts, samples, _ = self.state.shape
+        self.dropped = 0
         for record in records:
-            image = (record["pair"], record["prompt"], record["sample"])
-            key = (*image, record["judged_prompt"])
-            inside = image[0] < pairs and image[1] < prompts and image[2] < samples and key[3] < prompts
-            if inside and int(self._tags[image]) == int(record["image"], 16):
-                self._take(key, record)
+            try:
+                pair, prompt, sample = image = (record["pair"], record["prompt"], record["sample"])
+                judged = record["judged_prompt"]
+                if not type(pair) is type(prompt) is type(sample) is type(judged) is int or min(*image, judged) < 0:
+                    self.dropped += 1
+                    continue
+                inside = pair < pairs and prompt < prompts and sample < samples and judged < prompts
+                if inside and int(self._tags[image]) == int(record["image"], 16):
+                    self._take((*image, judged), record)
+            except (KeyError, TypeError, ValueError):
+                self.dropped += 1
         return self
 
     def _take(self, key: tuple[int, int, int, int], record: Mapping[str, Any]) -> None:
         score = record.get("score")
         if score is None:
+            reason = record["unscored"]
+            if type(reason) is not str:
+                raise TypeError("unscored: expected text")
             self.state[key] = RETRY if record.get("retry") else UNSCORED
             self.scores[key] = self.log_odds[key] = float("nan")
-            self.reasons[key] = record["unscored"]
+            self.reasons[key] = reason
             return
-        self.state[key] = SCORED
-        self.scores[key] = score
+        if type(score) not in (float, int) or not 0 <= score <= 1:
+            raise ValueError("score: expected a number in [0, 1]")
         both = "log_yes" in record and "log_no" in record
         self.log_odds[key] = record["log_yes"] - record["log_no"] if both else float("nan")
+        self.scores[key] = score
+        self.state[key] = SCORED
 
     def settled(self) -> NDArray[np.bool_]:
         """``[P, T, K, T]``: whether nothing is left to ask."""
