@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from paircomp.errors import GenerationError
 from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.protocols import ImageGenerator
 from paircomp.run_store import ImageIndex, ImageState, PartWriter, Run, Selection
+from paircomp.runtime.answers import AnswerFault, checked_generated
 from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
-from paircomp.runtime.capabilities import identity_of
+from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.files import disk_faults, write_atomically
-from paircomp.runtime.images import UnreadableImageError, png_bytes
+from paircomp.runtime.images import png_bytes
 from paircomp.types import Generated, GenerationRequest, ImageKey, Suite, image_seed
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = ["generate_images", "missing_images"]
 
@@ -72,14 +75,14 @@ def generate_images(
         pairs = selection.pairs(suite)
         count = _count(suite, index, pairs)
         count.images = index
-        count.dropped = records.dropped + lost
+        count.dropped = lost
         started = time.monotonic()
         heard.start(count, what="images")
         requests = missing_images(suite, index, pairs, run_seed=int(run.identity["run_seed"]))
         remembered = RememberedBatchSize(records.path)
         try:
             if count.cached < count.total:
-                with contextlib.closing(open_generator()) as generator, records.writer() as writer:
+                with closing_part(open_generator(), f"generator {who!r}") as generator, records.writer() as writer:
                     _introduce(run, generator)
                     size = remembered.choose(generator, batch_size)
                     for outcome in _runner(generator, who, size).run(requests):
@@ -90,6 +93,8 @@ def generate_images(
                         count.usd += _cost(outcome)
                         heard.advance(count)
         finally:
+            if count.new:  # a torn record stays in its file; it is worth a word only while it is done again
+                count.dropped += records.dropped + index.dropped
             remembered.store()
             count.seconds = time.monotonic() - started
             heard.finish(count)
@@ -135,7 +140,7 @@ def _store(
         failed = {**_place(outcome.request.key), "unscored": outcome.reason, "retry": True}
         writer.write(failed)
         return outcome.request.key, failed
-    answer = outcome.answer
+    answer = _checked(outcome.answer, who)
     record: dict[str, Any] = {**_place(answer.key), "seed": _seed(run, answer.key), "batch": outcome.batch}
     record |= {name: value for name, value in (("seconds", answer.seconds), ("prompt_sent", answer.prompt_sent))
                if value is not None}  # fmt: skip
@@ -145,19 +150,21 @@ def _store(
         record |= {"unscored": answer.unscored, **({"retry": True} if answer.retry else {})}
         writer.write(record)
         return answer.key, record
-    if answer.image is None:
-        raise GenerationError(f"generator {who!r} answered {tuple(answer.key)} with neither an image nor a reason")
-    try:
-        content = png_bytes(answer.image)
-    except (UnreadableImageError, AttributeError) as error:
-        raise GenerationError(f"generator {who!r} answered {tuple(answer.key)} with something that is not an image: "
-                              f"{error}") from error  # fmt: skip
+    content = png_bytes(cast("Image", answer.image))
     path = run.images_folder / answer.key.filename
     with disk_faults(path):
         write_atomically(path, content, sync=False)  # the record writer syncs it within a second
     record |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     writer.write(record, file=path)
     return answer.key, record
+
+
+def _checked(answer: Generated, who: str) -> Generated:
+    try:
+        return checked_generated(answer)
+    except AnswerFault as fault:
+        raise GenerationError(f"generator {who!r}: its answer to {tuple(answer.key)} {fault}; "
+                              "what was finished is kept") from fault  # fmt: skip
 
 
 def _cost(outcome: Answered[Generated] | Failed[GenerationRequest]) -> float:

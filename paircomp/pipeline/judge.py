@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,8 +12,9 @@ from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.protocols import Judge
 from paircomp.run_store import ImageIndex, ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
+from paircomp.runtime.answers import AnswerFault, checked_judgement
 from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
-from paircomp.runtime.capabilities import identity_of
+from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.types import ImageKey, Judgement, JudgeRequest, Question, Suite
 
@@ -72,10 +71,12 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
         heard.start(work.count, what="judgements")
         try:
             if work.count.cached < work.count.total:
-                with contextlib.closing(open_judge()) as judge, folder.records.writer() as writer:
+                with closing_part(open_judge(), f"judge {name!r}") as judge, folder.records.writer() as writer:
                     folder.settle({"says": identity_of(judge)})
                     work.do(judge, writer, heard, size=remembered.choose(judge, batch_size), who=f"judge {name!r}")
         finally:
+            if work.count.new:  # a torn record stays in its file; it is worth a word only while it is done again
+                work.count.dropped = work.dropped
             remembered.store()
             work.count.seconds = time.monotonic() - started
             heard.finish(work.count)
@@ -102,7 +103,8 @@ class _Work:
         self._table = JudgementTable(self._index).read(records.read())
         asked = self._asked(selection.pairs(suite), cross=cross)
         self._open = asked & ~self._table.settled()
-        self.count = StepCount("judge", total=int(asked.sum()), dropped=records.dropped)
+        self.count = StepCount("judge", total=int(asked.sum()))
+        self.dropped = records.dropped + self._table.dropped
         self.count.cached = self.count.total - int(self._open.sum())
 
     def _asked(self, pairs: tuple[int, ...], *, cross: bool) -> NDArray[np.bool_]:
@@ -156,8 +158,7 @@ class _Work:
                 self._write(writer, outcome, progress, who=who)
 
     def _write(self, writer: PartWriter, outcome: Answered[Judgement], progress: Progress, *, who: str) -> None:
-        answer = outcome.answer
-        _refuse_bad_score(answer, who)
+        answer = _checked(outcome.answer, who)
         record = self._place(answer.key, answer.judged_prompt)
         said = {"score": answer.score, "log_yes": answer.log_yes, "log_no": answer.log_no, "unscored": answer.unscored}
         record |= {name: value for name, value in said.items() if value is not None}
@@ -195,17 +196,10 @@ def _key_of(answer: Any) -> tuple[int, ...]:
     return (*answer.key, answer.judged_prompt)
 
 
-def _refuse_bad_score(answer: Judgement, who: str) -> None:
-    where = f"{who} on image {answer.key.filename}, prompt {answer.judged_prompt}"
-    if answer.score is None:
-        if not answer.unscored:
-            raise JudgeError(f"{where}: neither a score nor a reason why there is none")
-        return
-    if answer.unscored is not None:
-        raise JudgeError(f"{where}: both a score and a reason why there is none ({answer.unscored})")
-    if not (isinstance(answer.score, (int, float)) and 0.0 <= answer.score <= 1.0):
-        raise JudgeError(f"{where}: expected a score in [0, 1], got {answer.score!r}; a judge that cannot tell "
-                         "answers unscored; earlier judgements are kept")  # fmt: skip
-    for said in (answer.log_yes, answer.log_no):
-        if said is not None and not math.isfinite(said):
-            raise JudgeError(f"{where}: expected finite log_yes and log_no, got {said!r}")
+def _checked(answer: Judgement, who: str) -> Judgement:
+    try:
+        return checked_judgement(answer)
+    except AnswerFault as fault:
+        where = f"{who} on image {answer.key.filename}, prompt {answer.judged_prompt}"
+        raise JudgeError(f"{where}: {fault}; a judge that cannot tell answers unscored; "
+                         "earlier judgements are kept") from fault  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.util
 import inspect
@@ -9,13 +10,15 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from paircomp.errors import ConfigError
+from paircomp.errors import AdapterError, ConfigError, PairCompError
 
 __all__ = [
+    "build",
     "check_options",
+    "closing_part",
     "declares",
     "effective_options",
     "identity_of",
@@ -26,6 +29,7 @@ __all__ = [
 ]
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
+Part = TypeVar("Part")
 
 _CALLER_ARGUMENTS = frozenset({"checkpoint", "device", "dtype"})
 _SECRET = re.compile(r"(api[_-]?key|token|secret|passw(or)?d|credential)", re.IGNORECASE)
@@ -58,6 +62,63 @@ def declares(
         return factory
 
     return mark
+
+
+def build(factory: Callable[..., Part], who: str, method: str, /, **arguments: Any) -> Part:
+    """What `factory` makes of `arguments`, with whatever stands in its way told in one line.
+
+    Args:
+        factory: of a generator or judge.
+        who: names it in messages, for instance ``generator 'sketch'``.
+        method: what the made part must offer beside ``close``: ``generate`` or ``judge``.
+        arguments: checkpoint, device, dtype and options.
+
+    Raises:
+        AdapterError: the factory raised something, or returned nothing that has both methods.
+    """
+    try:
+        part = factory(**arguments)
+    except PairCompError:
+        raise
+    except (Exception, SystemExit) as error:  # third parties may fail in any way
+        raise AdapterError(f"{who} cannot be made: {_one_line(error)}; next: check its options and weights") from error
+    missing = [name for name in (method, "close") if not callable(getattr(part, name, None))]
+    if missing:
+        said = " and ".join(f"{name}()" for name in missing)
+        raise AdapterError(f"{who}: its factory returned {type(part).__name__}, which lacks {said}")
+    return part
+
+
+@contextlib.contextmanager
+def closing_part(part: Part, who: str) -> Iterator[Part]:
+    """Close a generator or judge at the end; an error of the work itself goes before one of closing.
+
+    Raises:
+        AdapterError: ``close`` raised something.
+    """
+    try:
+        yield part
+    except BaseException as error:
+        try:
+            _close(part, who)
+        except AdapterError as second:
+            error.add_note(str(second))
+        raise
+    _close(part, who)
+
+
+def _close(part: object, who: str) -> None:
+    try:
+        part.close()  # type: ignore[attr-defined]
+    except PairCompError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise AdapterError(f"{who} cannot be closed: {_one_line(error)}; what was finished is kept") from error
+
+
+def _one_line(error: BaseException) -> str:
+    said = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def identity_of(part: object) -> dict[str, Any]:

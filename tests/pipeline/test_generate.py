@@ -1,12 +1,15 @@
 """The generate step: resumption, contract, failures, memory."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from paircomp.errors import GenerationError, OutOfMemory, RunError, RunMismatchError
+from paircomp.errors import AdapterError, GenerationError, OutOfMemory, RunError, RunMismatchError
 from paircomp.pipeline import generate_images
 from paircomp.run_store import ImageState, Selection
 from paircomp.types import Generated, GenerationRequest, ImageKey
@@ -153,13 +156,34 @@ class NotAnAnswer(FlatGenerator):
         return Image.new("RGB", (8, 8))  # type: ignore[return-value]
 
 
+def saying(**fields: Any) -> type[FlatGenerator]:
+    class Saying(FlatGenerator):
+        def answer(self, request: GenerationRequest) -> Generated:
+            return replace(super().answer(request), **fields)
+
+    return Saying
+
+
 @pytest.mark.parametrize(
     ("generator", "said"),
     [
         (TooFew, r"left 1 of 4 requests unanswered"),
         (TooMany, r"answered \(0, 0, 0\), which was not asked for or was already answered"),
         (Unknown, r"answered \(99, 0, 0\), which was not asked for"),
-        (Nothing, r"answered \(0, 0, 0\) with neither an image nor a reason"),
+        (Nothing, r"'flat': its answer to \(0, 0, 0\) holds neither an image nor a reason"),
+        (
+            saying(metadata={"loss": float("nan")}),
+            r"answer to \(0, 0, 0\) metadata.loss: expected JSON values",
+        ),
+        (saying(metadata={"seen": {1, 2}}), r"metadata.seen: expected JSON values, got set"),
+        (saying(metadata={3: 1}), r"metadata: expected names that are text, got 3"),
+        (saying(seconds=float("nan")), r"seconds: expected a finite number from 0, got nan"),
+        (saying(seconds="1"), r"seconds: expected a finite number"),
+        (saying(prompt_sent=3), r"prompt_sent: expected text, got 3"),
+        (saying(unscored="refused"), r"holds both an image and a reason"),
+        (saying(image=None, unscored=""), r"unscored: expected a reason in words, got ''"),
+        (saying(image=np.zeros((4, 4, 3), np.uint8)), r"not an image: expected a Pillow image, got ndarray"),
+        (saying(image=Image.new("RGB", (0, 0))), r"not an image: image has no pixels"),
         (NotAnImage, r"something that is not an image"),
         (NotAnAnswer, r"yielded Image, expected paircomp.types.Generated"),
     ],
@@ -172,6 +196,36 @@ def test_a_broken_contract_is_named_and_nothing_finished_is_lost(
     kept = len(pixels(tmp_path)) if (tmp_path / "images").exists() else 0
     _, count = generate(tmp_path, FlatGenerator())
     assert (count.cached, count.new) == (kept, 16 - kept)
+
+
+def test_numpy_scalars_are_stored_as_the_numbers_they_are(tmp_path: Path) -> None:
+    metadata = {"loss": np.float32(0.5), "steps": (np.int64(4), np.bool_(True)), "deep": {"x": 1}}
+    run, _ = generate(tmp_path, saying(metadata=metadata, seconds=np.float32(0.25))())
+    record = next(run.image_records.read())
+    assert (record["metadata"], record["seconds"]) == ({"loss": 0.5, "steps": [4, True], "deep": {"x": 1}}, 0.25)
+
+
+def test_a_damaged_record_is_done_again_and_told_only_then(tmp_path: Path) -> None:
+    run, _ = generate(tmp_path, FlatGenerator())
+    (part,) = run.image_records.parts()
+    lines = part.read_text().splitlines(keepends=True)
+    torn = ["{}\n", '{"pair": 0, "prompt": 0, "sample": 0, "sha256": 3, "bytes": 1}\n', '{"pair": -1, "prompt": 0}\n']
+    part.write_text("".join([*lines[:-1], *torn]))
+    _, count = generate(tmp_path, FlatGenerator())
+    assert (count.new, count.cached, count.dropped) == (1, 15, 3)
+    _, count = generate(tmp_path, FlatGenerator())
+    assert (count.new, count.dropped) == (0, 0)
+
+
+def test_a_generator_that_cannot_close_is_one_line(tmp_path: Path) -> None:
+    class CannotClose(FlatGenerator):
+        def close(self) -> None:
+            raise RuntimeError("stuck")
+
+    with pytest.raises(AdapterError, match=r"generator 'flat' cannot be closed: RuntimeError: stuck; what was"):
+        generate(tmp_path, CannotClose())
+    _, count = generate(tmp_path, FlatGenerator())
+    assert count.cached == 16
 
 
 def test_another_generator_under_the_same_name_is_refused(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_unreadable_images_are_unscored_with_their_reason_and_others_go_on(tmp_p
     assert (count.total, count.unscored) == (8, 3)
     table = run.judge("steady").read(run.read_images(SUITE))
     said = {key: reason.split(":")[1].split("(")[0].strip() for key, reason in table.reasons.items()}
-    assert said == {(0, 0, 0, 0): "file is empty", (0, 0, 1, 0): "not a readable image",
+    assert said == {(0, 0, 0, 0): "file is empty", (0, 0, 1, 0): "not an image file",
                     (0, 1, 0, 1): "not a readable image"}  # fmt: skip
     assert np.count_nonzero(~np.isnan(table.scores)) == 5
 
@@ -160,6 +160,12 @@ class Bad(SteadyJudge):
         ({"score": 1.01}, r"expected a score in \[0, 1\], got 1.01"),
         ({"score": -0.5}, r"got -0.5"),
         ({"score": "high"}, r"got 'high'"),
+        ({"score": True}, r"judge 'steady' on image .*expected a score in \[0, 1\], got True"),
+        ({"score": np.float32("nan")}, r"expected a score in \[0, 1\]"),
+        ({"score": 0.5, "log_yes": "-1"}, r"log_yes: expected finite .* got '-1'"),
+        ({"score": 0.5, "evidence": {"seen": np.zeros(2)}}, r"evidence.seen: expected JSON values, got ndarray"),
+        ({"score": 0.5, "evidence": {"deep": [float("nan")]}}, r"evidence.deep\[0\]: expected JSON .* got nan"),
+        ({"unscored": ""}, r"expected a reason in words"),
         ({}, r"neither a score nor a reason"),
         ({"score": 0.5, "unscored": "why"}, r"both a score and a reason"),
         ({"score": 0.5, "log_yes": float("-inf"), "log_no": 0.0}, r"finite log_yes"),
@@ -170,6 +176,24 @@ def test_a_bad_score_stops_the_step_and_keeps_the_good_ones(value: dict[str, Any
         judge(run, Bad(value))
     count = judge(run, SteadyJudge())
     assert (count.cached, count.new) == (4, 12)
+
+
+def test_numbers_of_numpy_are_taken_as_numbers(run: Run) -> None:
+    judge(run, Bad({"score": np.float32(0.5), "log_yes": np.float32(-1), "evidence": {"boxes": [np.int64(3)]}}))
+    *_, record = run.judge("steady").records.read()
+    assert (record["score"], record["log_yes"], record["evidence"]) == (0.5, -1.0, {"boxes": [3]})
+    assert judge(run, SteadyJudge()).new == 0
+
+
+def test_a_damaged_judgement_is_asked_again_and_told_only_then(run: Run) -> None:
+    judge(run, SteadyJudge())
+    (part,) = run.judge("steady").records.parts()
+    lines = part.read_text().splitlines(keepends=True)
+    part.write_text("".join([*lines[:-2], lines[-2].replace('"score":', '"scored":'), "{}\n"]))
+    count = judge(run, SteadyJudge())
+    assert (count.new, count.dropped) == (2, 2)
+    count = judge(run, SteadyJudge())
+    assert (count.new, count.dropped) == (0, 0)
 
 
 def test_an_unscored_answer_is_final_and_no_zero(run: Run) -> None:

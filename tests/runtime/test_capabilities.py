@@ -1,12 +1,15 @@
 """Options are held against the factory's signature before it is called."""
 
+import sys
 from typing import Any, Literal
 
 import pytest
 
-from paircomp.errors import ConfigError
+from paircomp.errors import AdapterError, ConfigError
 from paircomp.runtime.capabilities import (
+    build,
     check_options,
+    closing_part,
     declares,
     effective_options,
     identity_of,
@@ -99,3 +102,56 @@ def test_identity_is_plain_json_and_refuses_nan() -> None:
     Part.identity = {"x": float("nan")}
     with pytest.raises(ValueError, match="JSON"):
         identity_of(Part())
+
+
+class Part:
+    def judge(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_a_part_is_built_with_options_of_any_name() -> None:
+    made: list[dict[str, Any]] = []
+
+    def factory(**options: Any) -> Part:
+        made.append(options)
+        return Part()
+
+    assert isinstance(build(factory, "judge 'x'", "judge", who=1, method=2, factory=3), Part)
+    assert made == [{"who": 1, "method": 2, "factory": 3}]
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        (lambda: 1 / 0, r"judge 'x' cannot be made: ZeroDivisionError: division by zero; next: "),
+        (lambda: sys.exit(3), r"judge 'x' cannot be made: SystemExit: 3"),
+        (lambda: None, r"judge 'x': its factory returned NoneType, which lacks judge\(\) and close\(\)"),
+        (ConfigError, r"judge 'x' cannot be made: TypeError"),
+    ],
+)
+def test_a_factory_that_fails_is_one_line(factory: Any, said: str) -> None:
+    with pytest.raises(AdapterError, match=said):
+        build(factory, "judge 'x'", "judge")
+
+
+def test_what_a_factory_says_in_our_own_words_stays_as_it_is() -> None:
+    def factory() -> Part:
+        raise ConfigError(["steps: expected 4"])
+
+    with pytest.raises(ConfigError, match="steps: expected 4"):
+        build(factory, "judge 'x'", "judge")
+
+
+def test_an_error_of_the_work_goes_before_one_of_closing() -> None:
+    class CannotClose(Part):
+        def close(self) -> None:
+            raise OSError("gone")
+
+    with (
+        pytest.raises(AdapterError, match=r"judge 'x' cannot be closed: OSError: gone"),
+        closing_part(CannotClose(), "judge 'x'"),
+    ):
+        pass
+    with pytest.raises(KeyError) as raised, closing_part(CannotClose(), "judge 'x'"):
+        raise KeyError("work")
+    assert "cannot be closed" in raised.value.__notes__[0]
