@@ -10,22 +10,29 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from paircomp.errors import AdapterError, ConfigError, PairCompError, UnavailableError, UnknownNameError
 from paircomp.protocols import GeneratorFactory, JudgeFactory
 from paircomp.runtime.requirements import EXTRA_OF_PACKAGE, install_line
 from paircomp.types import ModelSpec, Suite
 
+if TYPE_CHECKING:
+    import click
+
 __all__ = ["Broken", "Registry"]
 
 Kind = Literal["model", "generator", "judge", "suite", "command"]
+
+# A judge's answers lie in a folder of its name.
+_NO_FOLDER = re.compile(r"[/\\\x00]|^\.|^$")
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,14 @@ class Registry:
         return cast(JudgeFactory, self._load("judge", name))
 
     def suite(self, name: str) -> Suite:
-        """A suite by name; raises as :meth:`generator` does, and what the suite's own factory raises."""
-        suite = self._load("suite", name)()
+        """A suite by name; raises as :meth:`generator` does; errors of the suite's own factory become one line."""
+        factory = self._load("suite", name)
+        try:
+            suite = factory()
+        except PairCompError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise AdapterError(f"suite {name!r} cannot be made: {_one_line(error)}") from error
         if not isinstance(suite, Suite):
             raise AdapterError(f"suite {name!r}: its factory returned {type(suite).__name__}, expected a Suite")
         return suite
@@ -123,12 +136,37 @@ class Registry:
             try:
                 yield name, self._load(kind, name)
             except PairCompError as error:
-                origin = next(door.origin for door in self._doors(kind) if door.name == name)
-                self._report(Broken(name, origin, str(error)))
+                self._report(Broken(name, self._origins(kind, name), str(error)))
 
-    def command(self, name: str) -> Any:
-        """A command that a plugin adds to ``paircomp``."""
-        return self._load("command", name)
+    def command(self, name: str) -> click.Command:
+        """A command that a plugin adds to ``paircomp``; raises as :meth:`generator` does."""
+        import click
+
+        command = self._load("command", name)
+        if not isinstance(command, click.Command):
+            raise AdapterError(f"command {name!r}: expected a click command, got {type(command).__name__}")
+        return command
+
+    def commands(self, *, built_in: Collection[str]) -> list[str]:
+        """Names of the plugins' commands that can be run, sorted; the others join `broken`.
+
+        Args:
+            built_in: names that no plugin may take.
+        """
+        found = []
+        for name in self.names("command"):
+            try:
+                if name in built_in:
+                    raise AdapterError(f"command {name!r} is built in; next: uninstall or rename it")
+                self.command(name)
+            except PairCompError as error:
+                self._report(Broken(name, self._origins("command", name), str(error)))
+            else:
+                found.append(name)
+        return found
+
+    def _origins(self, kind: Kind, name: str) -> str:
+        return " and ".join(door.origin for door in self._doors(kind) if door.name == name)
 
     def _report(self, broken: Broken) -> None:
         if broken not in self.broken:
@@ -147,6 +185,9 @@ class Registry:
             raise UnknownNameError(kind, name, self.names(kind))
         if len(doors) > 1:
             raise _claimed_twice(kind, name, [door.origin for door in doors])
+        if kind == "judge" and _NO_FOLDER.search(name):
+            raise AdapterError(f"judge {name!r} from {doors[0].origin}: its name names a folder in each run, so it "
+                               "holds no slash and begins with no dot; next: rename it")  # fmt: skip
         return _open(doors[0], kind)
 
     def _claimed_models(self) -> dict[str, list[tuple[str, ModelSpec]]]:
@@ -166,7 +207,7 @@ class Registry:
             try:
                 module = point.load()
                 specs = _specs(module, origin)
-            except Exception as error:  # a plugin may fail in any way; the others must go on
+            except (Exception, SystemExit) as error:  # a plugin may fail in any way; the others must go on
                 self._report(Broken(point.name, origin, _one_line(error)))
                 continue
             yield from ((origin, spec) for spec in specs)
@@ -187,7 +228,7 @@ def _open(door: _Door, kind: str) -> Any:
             what = f"{kind} {door.name!r}"
             raise UnavailableError(what, package=missing, remedy=install_line([missing])) from error
         raise AdapterError(f"{kind} {door.name!r} from {door.origin} cannot be loaded: {_one_line(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AdapterError(f"{kind} {door.name!r} from {door.origin} cannot be loaded: {_one_line(error)}") from error
     if kind != "command" and not callable(factory):
         raise AdapterError(f"{kind} {door.name!r} from {door.origin}: expected a factory, got {type(factory).__name__}")
@@ -206,10 +247,23 @@ def _origin(point: EntryPoint) -> str:
 
 def _specs(module: Any, origin: str) -> Sequence[ModelSpec]:
     specs = module if isinstance(module, (list, tuple)) else getattr(module, "MODELS", ())
-    for spec in specs:
-        if not isinstance(spec, ModelSpec):
-            raise ConfigError([f"MODELS holds {type(spec).__name__}, expected ModelSpec"], where=f"plugin {origin}")
+    if not isinstance(specs, (list, tuple)):
+        raise ConfigError([f"MODELS: expected a list of ModelSpec, got {type(specs).__name__}"],
+                          where=f"plugin {origin}")  # fmt: skip
+    if faults := [fault for spec in specs for fault in _spec_faults(spec)]:
+        raise ConfigError(faults, where=f"plugin {origin}")
     return tuple(specs)
+
+
+def _spec_faults(spec: Any) -> Iterator[str]:
+    if not isinstance(spec, ModelSpec):
+        yield f"MODELS holds {type(spec).__name__}, expected ModelSpec"
+        return
+    for name in ("name", "adapter", "suite"):
+        if not isinstance(getattr(spec, name), str):
+            yield f"model {spec.name!r}: {name}: expected text, got {getattr(spec, name)!r}"
+    if not isinstance(spec.recipe, Mapping):
+        yield f"model {spec.name!r}: recipe: expected a mapping of options, got {type(spec.recipe).__name__}"
 
 
 def _mapping(module: ModuleType, name: str, path: Path) -> Mapping[str, Any]:
@@ -231,7 +285,7 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickling look their module up by name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AdapterError(f"plugin {path} cannot be loaded: {_one_line(error)}") from error
     return module
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from paircomp.cli import run
 from paircomp.errors import AdapterError, ConfigError, UnavailableError, UnknownNameError
 from paircomp.plugins import Registry
 
@@ -68,6 +69,7 @@ def test_a_name_claimed_twice_is_refused_when_asked_for_and_others_go_on(tmp_pat
     [
         ("syntax error", "SyntaxError"),
         ("1/0", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
         ("import surely_not_installed", "surely_not_installed"),
     ],
 )
@@ -81,11 +83,32 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         Registry([tmp_path / "absent.py"])
 
 
-@pytest.mark.parametrize("text", ["GENERATORS = ['x']", "MODELS = ['x']"])
+@pytest.mark.parametrize("text", ["GENERATORS = ['x']", "MODELS = ['x']", "MODELS = 3", "MODELS = {'x': 1}"])
 def test_a_file_with_something_else_in_its_lists_is_an_error(text: str, tmp_path: Path) -> None:
     registry = Registry([plugin(tmp_path, text)])
     with pytest.raises(ConfigError, match="expected"):
         registry.names("generator") and registry.models()
+
+
+def test_a_model_with_something_else_in_its_fields_is_an_error_that_names_all(tmp_path: Path) -> None:
+    text = "from paircomp import ModelSpec\nMODELS = [ModelSpec('a', 'sketch', recipe=3), ModelSpec('b', 7)]"
+    with pytest.raises(ConfigError, match=r"mine.py: model 'a': recipe: .* got int; model 'b': adapter: .* got 7"):
+        Registry([plugin(tmp_path, text)]).models()
+
+
+@pytest.mark.parametrize("failing", ["1/0", "raise SystemExit('stop')"])
+def test_a_suite_that_cannot_be_made_is_one_line(failing: str, tmp_path: Path) -> None:
+    registry = Registry([plugin(tmp_path, f"def bad():\n    {failing}\nSUITES = {{'bad': bad}}")])
+    with pytest.raises(AdapterError, match=r"suite 'bad' cannot be made: (ZeroDivisionError|SystemExit: stop)"):
+        registry.suite("bad")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a\\b", "..", ".hidden", ""])
+def test_a_judge_whose_name_leads_out_of_its_folder_is_refused(name: str, tmp_path: Path) -> None:
+    registry = Registry([plugin(tmp_path, f"def one(): ...\nJUDGES = {{{name!r}: one}}")])
+    with pytest.raises(AdapterError, match="holds no slash and begins with no dot; next: rename it"):
+        registry.judge(name)
+    assert name not in dict(registry.load_all("judge"))
 
 
 def broken_distribution(path: Path, *, module: str, text: str, group: str, name: str) -> None:
@@ -113,6 +136,36 @@ def test_an_installed_plugin_that_breaks_is_a_named_warning(tmp_path: Path, monk
     assert "plugin 'bad' from bad_models 1.0" in said
     with pytest.raises(AdapterError, match=r"judge 'exploding' from exploding 1.0 cannot be loaded"):
         registry.judge("exploding")
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    assert run(["--help"]) == 0
+    said = capsys.readouterr()
+    return said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("exploding", "raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("leaving", "raise SystemExit(4)", "SystemExit: 4"),
+        ("number", "part = 3", "expected a click command, got int"),
+        ("report", "import click\npart = click.Command('report')", "command 'report' is built in"),
+    ],
+)
+def test_a_command_that_cannot_be_used_is_left_out_of_the_list(
+    name: str, text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, _ = listed(capsys)
+    broken_distribution(tmp_path, module=f"gives_{name}", text=text, group="paircomp.commands", name=name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    after, warned = listed(capsys)
+    assert after == before
+    assert warned.startswith(f"Warning: plugin {name!r} from gives_{name} 1.0 is left out: ")
+    assert said in warned
+    if name != "report":
+        assert run([name]) == 1
+        assert said in capsys.readouterr().err
 
 
 def test_a_missing_package_comes_with_its_pip_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,8 +38,14 @@ class Commands(click.Group):
     """Finds built-in and plugin commands by name and shows our errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Built-in commands in the order of use, then those of plugins."""
-        return [*_COMMANDS, *(name for name in _plugin_commands() if name not in _COMMANDS)]
+        """Built-in commands in the order of use, then those of plugins; broken ones are named on stderr."""
+        from paircomp.plugins import Registry
+
+        registry = Registry()
+        found = registry.commands(built_in=_COMMANDS)
+        for broken in registry.broken:
+            click.echo(f"Warning: {broken}", err=True)
+        return [*_COMMANDS, *found]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
@@ -50,8 +56,7 @@ class Commands(click.Group):
         if cmd_name in _plugin_commands():
             from paircomp.plugins import Registry
 
-            loaded = Registry().command(cmd_name)
-            return loaded if isinstance(loaded, click.Command) else None
+            return Registry().command(cmd_name)
         return None
 
     def resolve_command(
