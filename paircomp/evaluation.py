@@ -22,7 +22,7 @@ from paircomp.report.build import build_report
 from paircomp.run_store import ImageIndex, Run, Selection, differences
 from paircomp.run_store.score_table import read_judged
 from paircomp.runtime.callables import CallableGenerator, callable_spec
-from paircomp.runtime.capabilities import check_options, effective_options, takes
+from paircomp.runtime.capabilities import build, check_options, effective_options, takes
 from paircomp.runtime.machine import resolve_device
 from paircomp.runtime.training_manifest import trained_with_judge
 from paircomp.suites import checked_suite, load_suite
@@ -163,12 +163,20 @@ class Evaluation:
         # An adapter of hub weights names a parameter for their revision; -o revision=... goes before the catalogue's.
         pinned = {"revision": self.spec.revision} if self.spec.revision and takes(factory, "revision") else {}
         dtype = self.dtype or self.spec.dtype
-        return factory(checkpoint=self.spec.checkpoint, device=device, dtype=dtype, **{**pinned, **self.spec.recipe})
+        generator: ImageGenerator = build(
+            factory, f"generator {self.spec.adapter!r}", "generate",
+            checkpoint=self.spec.checkpoint, device=device, dtype=dtype, **{**pinned, **self.spec.recipe},
+        )  # fmt: skip
+        return generator
 
     def open_judge(self) -> Judge:
         """Load the judge."""
         factory = self.registry.judge(self.judge_name)
-        return factory(checkpoint=self.judge_checkpoint, device=resolve_device(self.device), **self.judge_options)
+        judge: Judge = build(
+            factory, f"judge {self.judge_name!r}", "judge",
+            checkpoint=self.judge_checkpoint, device=resolve_device(self.device), **self.judge_options,
+        )  # fmt: skip
+        return judge
 
     @property
     def judge_name(self) -> str:

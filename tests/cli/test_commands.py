@@ -378,3 +378,20 @@ def test_a_generator_that_prints_does_not_spoil_the_json(capfd: pytest.CaptureFi
     out, err = capfd.readouterr()
     assert json.loads(out)["schema"] == "paircomp-report/1"
     assert err.count("drawing") == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise RuntimeError('no such weights')", "generator 'odd' cannot be made: RuntimeError: no such weights"),
+        ("return None", "generator 'odd': its factory returned NoneType"),
+    ],
+)
+def test_a_factory_that_fails_is_one_line(body: str, said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("odd.py").write_text(
+        f"def odd(*, checkpoint=None, device='cpu', dtype=None):\n    {body}\nGENERATORS = {{'odd': odd}}\n"
+    )
+    assert run(["eval", "--adapter", "odd", "--plugin", "odd.py", "--suite", "shapes", "--limit", "1"]) == 1
+    err = capfd.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
