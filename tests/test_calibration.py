@@ -297,7 +297,7 @@ def test_every_fault_of_a_label_file_is_named(tmp_path: Path) -> None:
         read_labels(file)
     said = str(caught.value)
     for fault in ("line 1: not JSON", "line 2: expected an object", "line 4: prompt: expected a text",
-                  "line 5: label: expected true or false, got 1", "text.png: not a readable image",
+                  "line 5: label: expected true or false, got 1", "text.png: not an image file",
                   "gone.png: No such file"):  # fmt: skip
         assert fault in said
     file.write_text("\n")
@@ -370,9 +370,9 @@ def test_a_run_shows_the_calibration_of_its_judge(capfd: pytest.CaptureFixture[s
     assert found["agreement"]["run"]["disagreements"][0]["image"].endswith(".png")
     assert run(["report", "run", "--judge", "yes"]) == 0
     assert "JUDGE yes IS DOUBTFUL: it gives every image the score 0.9" in capfd.readouterr().out
-    report = json.loads(Path("run/report.json").read_text())
+    report = json.loads(Path("run/judges/yes/report.json").read_text())
     assert report["calibration"]["one_word"]["auc"] == 0.5
-    for file in ("run/report.md", "run/report.html"):
+    for file in ("run/judges/yes/report.md", "run/judges/yes/report.html"):
         assert "Calibration of judge yes" in Path(file).read_text()
     assert run(["calibrate", "yes", "-j", "loud=false", "--run", "run", *base]) == 1
     assert "options.loud: stored True, given False" in capfd.readouterr().err

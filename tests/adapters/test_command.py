@@ -163,7 +163,7 @@ def test_refusals_and_errors_keep_their_reasons(program) -> None:
 
     assert told[:2] == [("refused: too long", False), ("error: no luck this time", True)]
     assert told[2][0].startswith("unreadable: [Errno 2] No such file")
-    assert told[3][0].startswith("unreadable: not a readable image")
+    assert told[3][0].startswith("unreadable: not an image file")
 
 
 # Programs that fail

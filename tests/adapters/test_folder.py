@@ -71,7 +71,7 @@ def test_what_is_missing_or_damaged_is_named_and_looked_for_again(tmp_path: Path
     damaged = find(tmp_path)
 
     assert str(missing.unscored).startswith("missing: 3_1_2 (No such file")
-    assert str(damaged.unscored).startswith("unreadable: 3_1_2: not a readable image")
+    assert str(damaged.unscored).startswith("unreadable: 3_1_2: not an image file")
     assert missing.retry
     assert damaged.retry
 

@@ -165,7 +165,7 @@ def test_a_slow_answer_is_asked_for_again(server: FakeImagesServer) -> None:
         ("fileurl", "neither b64_json nor an http address"),
         ("goneurl", "could not be downloaded (HTTP 404)"),
         ("nobase64", "b64_json is not base64"),
-        ("nopicture", "not a readable image"),
+        ("nopicture", "not an image file"),
         ("list", "expected a JSON object, got '[]'"),
         ("html", "expected a JSON object, got '<html>busy"),
         ("halfjson", "expected a JSON object"),

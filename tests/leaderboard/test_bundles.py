@@ -243,7 +243,7 @@ def test_a_failed_bundle_and_a_thumbnail_that_is_none_are_not_accepted(
     with pytest.raises(EntryError, match="was not verified"):
         accept(tampered(lambda members: members.pop("images.jsonl")), tmp_path / "entries")
     found = tampered(lambda members: members.update({"entry/thumbnails/0_0_0.webp": b"<html>"}))
-    with pytest.raises(EntryError, match=r"0_0_0\.webp: not a readable image"):
+    with pytest.raises(EntryError, match=r"0_0_0\.webp: not an image file"):
         accept(found, tmp_path / "entries")
     assert not (tmp_path / "entries").exists()
 

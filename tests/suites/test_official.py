@@ -41,7 +41,7 @@ def test_the_published_550_pairs() -> None:
         "text": 50,
     }
     assert [pair.pair for pair in suite.pairs] == list(range(550))
-    assert (suite.samples, suite.default_judge, suite.held_out_judge) == (2, "internvl2.5-26b", None)
+    assert (suite.samples, suite.default_judge, suite.held_out_judge) == (2, "internvl2.5-26b", "qwen2.5-vl-7b")
     assert not suite.prompts_public
 
 
