@@ -88,7 +88,7 @@ def test_unreadable_images_are_skipped(capfd: pytest.CaptureFixture[str]) -> Non
     ("options", "said"),
     [
         (["--adapter", "breaks"], "generator 'breaks' failed on the probe: RuntimeError: the camera is off; next: "),
-        (["--model", "sketch", "--judge", "bad"], "judge 'bad' failed on the probe: KeyError: 'eyes'; next: "),
+        (["--model", "sketch", "--judge", "bad"], "judge 'bad' cannot be made: KeyError: 'eyes'; next: "),
     ],
 )
 def test_what_breaks_in_the_probe_is_one_line(options: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:

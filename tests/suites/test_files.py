@@ -191,7 +191,7 @@ def test_files_that_are_no_suites(tmp_path: Path, content: bytes, fault: str) ->
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match="is a folder; expected a JSON or JSON Lines file"):
+    with pytest.raises(SuiteError, match="is a folder, expected a JSON or JSON Lines file"):
         load_suite_file(tmp_path)
     with pytest.raises(SuiteError, match=r"absent\.json: No such file or directory; next: check the path"):
         load_suite_file(tmp_path / "absent.json")
