@@ -1,9 +1,9 @@
 """Finding models, generators, judges, suites and commands by name.
 
 Built-ins and third parties enter by the same doors: entry-point groups (`paircomp.models`, `paircomp.generators`,
-`paircomp.judges`, `paircomp.suites`, `paircomp.commands`) or a Python file given with ``--plugin``. Nothing is imported
-before it is asked for. A plugin that cannot be loaded is a warning with its name, never a crash; two plugins that
-claim one name are refused when that name is asked for.
+`paircomp.policies`, `paircomp.judges`, `paircomp.suites`, `paircomp.commands`) or a Python file given with
+``--plugin``. Nothing is imported before it is asked for. A plugin that cannot be loaded is a warning with its name,
+never a crash; two plugins that claim one name are refused when that name is asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from paircomp.errors import AdapterError, ConfigError, PairCompError, UnavailableError, UnknownNameError
-from paircomp.protocols import GeneratorFactory, JudgeFactory
+from paircomp.protocols import GeneratorFactory, JudgeFactory, PolicyFactory
 from paircomp.runtime.requirements import EXTRA_OF_PACKAGE, install_line
 from paircomp.types import ModelSpec, Suite
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Broken", "Registry"]
 
-Kind = Literal["model", "generator", "judge", "suite", "command"]
+Kind = Literal["model", "generator", "policy", "judge", "suite", "command"]
 
 # A judge's answers lie in a folder of its name.
 _NO_FOLDER = re.compile(r"[/\\\x00]|^\.|^$")
@@ -60,8 +60,8 @@ class Registry:
     """Everything that can be asked for by name.
 
     Args:
-        plugin_files: Python files that may define ``MODELS`` (a sequence of `ModelSpec`), ``GENERATORS``, ``JUDGES``
-            and ``SUITES`` (mappings of name to factory).
+        plugin_files: Python files that may define ``MODELS`` (a sequence of `ModelSpec`), ``GENERATORS``,
+            ``POLICIES``, ``JUDGES`` and ``SUITES`` (mappings of name to factory).
 
     Attributes:
         broken: plugins that could not be loaded so far; commands print them as warnings.
@@ -110,6 +110,10 @@ class Registry:
     def judge(self, name: str) -> JudgeFactory:
         """The factory of a judge; raises as :meth:`generator` does."""
         return cast(JudgeFactory, self._load("judge", name))
+
+    def policy(self, name: str) -> PolicyFactory:
+        """The factory of a policy; raises as :meth:`generator` does."""
+        return cast(PolicyFactory, self._load("policy", name))
 
     def suite(self, name: str) -> Suite:
         """A suite by name; raises as :meth:`generator` does; errors of the suite's own factory become one line."""
@@ -173,10 +177,10 @@ class Registry:
             self.broken.append(broken)
 
     def _doors(self, kind: Kind) -> Iterator[_Door]:
-        for point in entry_points(group=f"paircomp.{kind}s"):
+        for point in entry_points(group=f"paircomp.{_plural(kind)}"):
             yield _Door(point.name, _origin(point), point.load)
         for path, module in self._files:
-            for name, factory in _mapping(module, f"{kind}s".upper(), path).items():
+            for name, factory in _mapping(module, _plural(kind).upper(), path).items():
                 yield _Door(name, str(path), functools.partial(_itself, factory))
 
     def _load(self, kind: Kind, name: str) -> Any:
@@ -213,6 +217,10 @@ class Registry:
             yield from ((origin, spec) for spec in specs)
         for path, module in self._files:
             yield from ((str(path), spec) for spec in _specs(module, str(path)))
+
+
+def _plural(kind: Kind) -> str:
+    return "policies" if kind == "policy" else f"{kind}s"
 
 
 def _itself(factory: Any) -> Any:

@@ -25,9 +25,10 @@ def plugin(path: Path, text: str, name: str = "mine.py") -> Path:
 
 def test_every_builtin_entry_point_loads() -> None:
     registry = Registry()
-    for kind in ("model", "generator", "judge", "suite"):
+    for kind in ("model", "generator", "policy", "judge", "suite"):
         assert registry.names(kind), kind  # type: ignore[arg-type]
     assert {name for name, _ in registry.load_all("generator")} == set(registry.names("generator"))
+    assert {name for name, _ in registry.load_all("policy")} == set(registry.names("policy"))
     assert {name for name, _ in registry.load_all("judge")} == set(registry.names("judge"))
     assert registry.models().keys() == set(registry.names("model"))
     assert registry.broken == []
