@@ -3,6 +3,7 @@
 PairCompError
 ├── ConfigError(faults)                 options or recipes that do not fit; names every fault at once
 ├── SuiteError(path, faults)            a suite that cannot be read or fetched
+├── DataError(path, faults)             training data that cannot be read
 ├── AdapterError                        a generator or judge that cannot be used
 │   ├── UnknownNameError(name, known)   no such model, generator, judge or suite
 │   ├── UnavailableError(package, pip)  a package, device or weight that is missing
@@ -29,6 +30,7 @@ from os import PathLike
 __all__ = [
     "AdapterError",
     "ConfigError",
+    "DataError",
     "EntryError",
     "GateError",
     "GenerationError",
@@ -83,6 +85,20 @@ class SuiteError(PairCompError):
         self.path = str(path)
         self.faults = tuple(faults)
         super().__init__(f"suite {self.path}: {_join_faults(self.faults)}")
+
+
+class DataError(PairCompError):
+    """Training data that cannot be read.
+
+    Args:
+        path: the file or folder.
+        faults: every fault found in it, with line numbers where there are lines.
+    """
+
+    def __init__(self, path: str | PathLike[str], faults: Sequence[str]) -> None:
+        self.path = str(path)
+        self.faults = tuple(faults)
+        super().__init__(f"data {self.path}: {_join_faults(self.faults)}")
 
 
 class AdapterError(PairCompError):
