@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from paircomp.errors import GenerationError, JudgeError, MissingImagesError, PairCompError
 from paircomp.evaluation import Evaluation
 from paircomp.pipeline.generate import missing_images
+from paircomp.pipeline.share import wanted_images
 from paircomp.run_store import ImageIndex, ImageState, JudgementTable, Run
 from paircomp.runtime.images import UnreadableImageError, read_rgb, to_rgb
 from paircomp.runtime.reasons import reason_of
@@ -101,7 +102,8 @@ def estimate(evaluation: Evaluation) -> Estimate:
     pairs = evaluation.selection.pairs(suite)
     images = suite.samples * sum(len(suite.pairs[pair].prompts) for pair in pairs)
     index = _index_of(evaluation)
-    requests = list(missing_images(suite, index, pairs, run_seed=evaluation.seed)) if evaluation.spec else []
+    wanted = wanted_images(suite, pairs)
+    requests = list(missing_images(suite, index, wanted, run_seed=evaluation.seed)) if evaluation.spec else []
     judgements, judgements_left = _count_judgements(evaluation, index, pairs)
     loading, drawing, pictures = _probe_generator(evaluation, requests)
     if judgements_left:

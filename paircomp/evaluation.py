@@ -24,6 +24,7 @@ from paircomp.run_store.score_table import read_judged
 from paircomp.runtime.callables import CallableGenerator, callable_spec
 from paircomp.runtime.capabilities import build, check_options, effective_options, takes
 from paircomp.runtime.machine import resolve_device
+from paircomp.runtime.shards import ALL, Shard
 from paircomp.runtime.training_manifest import trained_with_judge
 from paircomp.suites import checked_suite, load_suite
 from paircomp.types import ModelSpec, Suite
@@ -59,6 +60,7 @@ class Evaluation:
         cross: ask about the pair's other prompt; ``None`` leaves it to the judge.
         selection: which pairs.
         out: the run folder.
+        shard: which share of the work this process does.
         generator: a ready generator instead of one by name, for callables.
     """
 
@@ -77,6 +79,7 @@ class Evaluation:
     cross: bool | None = None
     selection: Selection = field(default_factory=Selection)
     out: Path | None = None
+    shard: Shard = ALL
     generator: ImageGenerator | None = None
 
     @property
@@ -144,13 +147,18 @@ class Evaluation:
     def generate(self, run: Run, progress: Progress | None = None) -> StepCount:
         """Draw what is missing, or take in the existing images."""
         if self.spec is None:
-            begin = partial(run.begin, "import", selection=self.selection)
-            return import_images(run, self.suite, self.selection, begin=begin, progress=progress)
-        begin = partial(run.begin, "generate", selection=self.selection, device=resolve_device(self.device))
+            begin = partial(self._begin, run, "import", device=None)
+            return import_images(run, self.suite, self.selection, begin=begin, shard=self.shard, progress=progress)
+        begin = partial(self._begin, run, "generate", device=resolve_device(self.device))
         return generate_images(
             run, self.suite, self.open_generator, self.selection,
-            who=self.spec.adapter, begin=begin, batch_size=self.batch_size, progress=progress,
+            who=self.spec.adapter, begin=begin, shard=self.shard, batch_size=self.batch_size, progress=progress,
         )  # fmt: skip
+
+    def _begin(self, run: Run, step: str, **said: Any) -> None:
+        if not self.shard.whole:
+            said["shard"] = str(self.shard)
+        run.begin(step, selection=self.selection, **said)
 
     def open_generator(self) -> ImageGenerator:
         """Load the generator."""
@@ -204,10 +212,10 @@ class Evaluation:
         name = self.judge_name
         identity = judge_identity(self.registry.judge(name), name, self.judge_checkpoint, self.judge_options)
         device = resolve_device(self.device)
-        begin = partial(run.begin, "judge", selection=self.selection, device=device, judge=name)
+        begin = partial(self._begin, run, "judge", device=device, judge=name)
         return judge_images(
             run, self.suite, self.open_judge, self.selection, name=name, identity=identity, cross=self.asks_cross(),
-            begin=begin, images=images, batch_size=self.batch_size, progress=progress,
+            begin=begin, images=images, shard=self.shard, batch_size=self.batch_size, progress=progress,
         )  # fmt: skip
 
     def judge_held_out(self, run: Run, progress: Progress | None = None) -> StepCount | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from paircomp.evaluation import Evaluation
     from paircomp.plugins import Registry
+    from paircomp.runtime.shards import Shard
 
 __all__ = [
     "common_options",
@@ -19,6 +21,8 @@ __all__ = [
     "judge_options",
     "model_options",
     "registry_of",
+    "shard_of",
+    "shard_option",
     "suite_options",
     "verbose_option",
 ]
@@ -97,6 +101,13 @@ common_options = _together(
 )  # fmt: skip
 
 
+shard_option = click.option(
+    "--shard", metavar="I/N|auto",
+    help="Do share I of N (from 0 to N - 1); other processes on the same run do the others. auto takes it from a SLURM "
+         "job array or a launcher; under torchrun, accelerate launch and srun the launcher's is the default.",
+)  # fmt: skip
+
+
 # The group reads it off the arguments when a command fails; the commands themselves need not.
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
 
@@ -113,6 +124,29 @@ def registry_of(plugins: tuple[Path, ...]) -> Registry:
 def _warn_of_broken(registry: Registry) -> None:
     for broken in registry.broken:
         click.echo(f"Warning: {broken}", err=True)
+
+
+def shard_of(text: str | None) -> Shard:
+    """The share that ``--shard`` names, or that a launcher gave; where it was read from is told on stderr.
+
+    Raises:
+        ConfigError: it names no share, or there is nothing to read one from.
+    """
+    from paircomp.errors import ConfigError
+    from paircomp.runtime.shards import ALL, launched_shard, parse_shard, scheduled_shard
+
+    if text not in (None, "auto"):
+        return parse_shard(text)
+    array = scheduled_shard(os.environ) if text == "auto" else None
+    found = array or launched_shard(os.environ)
+    if found is None and text == "auto":
+        raise ConfigError(["found neither SLURM_ARRAY_TASK_ID nor RANK and WORLD_SIZE in the environment; "
+                           "next: --shard I/N"], where="--shard auto")  # fmt: skip
+    if found is not None and not found.shard.whole:
+        click.echo(f"shard {found.shard} (counted from 0), taken from {found.said}; --shard 0/1 does all", err=True)
+    if text is None and int(os.environ.get("SLURM_ARRAY_TASK_COUNT", "1")) > 1:
+        click.echo("Note: each task of this job array does all of the work; --shard auto divides it", err=True)
+    return found.shard if found else ALL
 
 
 def evaluation_of(given: dict[str, Any]) -> Evaluation:
@@ -151,6 +185,7 @@ def evaluation_of(given: dict[str, Any]) -> Evaluation:
         judge_options=parse_options(given.get("judge_options", ()), where="option -j"), seed=given.get("seed", 0),
         device=given["device"], dtype=given.get("dtype"), batch_size=given["batch_size"], cross=given.get("cross"),
         selection=Selection(given["limit"], tuple(given["subtasks"]) or None), out=given["out"],
+        shard=shard_of(given.get("shard")),
     )  # fmt: skip
     evaluation.check()
     return evaluation

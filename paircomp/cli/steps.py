@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from paircomp.cli.options import common_options, evaluation_of, judge_options, model_options, suite_options
+from paircomp.cli.options import (
+    common_options,
+    evaluation_of,
+    judge_options,
+    model_options,
+    shard_of,
+    shard_option,
+    suite_options,
+)
 
 if TYPE_CHECKING:
     from paircomp.errors import MissingImagesError
@@ -31,6 +40,7 @@ _images = click.option("--images", type=click.Path(path_type=Path), metavar="DIR
 @judge_options
 @_images
 @_out
+@shard_option
 @click.option("--unscored", type=click.Choice(["exclude", "zero"]), default="exclude", show_default=True,
               help="What unscored images do to the headline; the report holds both.")  # fmt: skip
 @click.option("--estimate", is_flag=True, help="Only say how many images and judgements, and how long.")
@@ -54,6 +64,9 @@ def evaluate_command(**given: Any) -> None:
     run = evaluation.open_run()
     nothing_drawn = _run_steps(evaluation, run)
     evaluated = EvaluatedRun(run, evaluation.suite, evaluation.selection)
+    if not evaluation.shard.whole and (left := _left_to_other_shards(evaluated, evaluation.judge_name)):
+        _say_what_is_left(evaluation, run, left, as_json=given["as_json"])
+        return
     judge = evaluated.judge_name(evaluation.judge)
     report = evaluated.report(judge, unscored=given["unscored"])
     show_report(report, _written(evaluated, report, judge), as_json=given["as_json"])
@@ -77,6 +90,27 @@ def _run_steps(evaluation: Evaluation, run: Run) -> MissingImagesError | None:
     return None
 
 
+def _left_to_other_shards(evaluated: EvaluatedRun, judge: str) -> dict[str, int]:
+    """Images and judgements that other shards have not come to yet; empty where nothing is left."""
+    from paircomp.pipeline.remaining import left_to_do
+    from paircomp.run_store import Selection
+    from paircomp.run_store.held_out import held_out_judge, needs_held_out
+
+    run, suite = evaluated.run, evaluated.suite
+    second = held_out_judge(run, suite) if needs_held_out(run, suite, judge) else None
+    judges = [judge] if second is None or second not in run.judges() else [judge, second]
+    images, judgements = left_to_do(run, suite, evaluated.selection or Selection(), judges)
+    return {"images_left": images, "judgements_left": judgements} if images or judgements else {}
+
+
+def _say_what_is_left(evaluation: Evaluation, run: Run, left: dict[str, int], *, as_json: bool) -> None:
+    """The shard that finds nothing left writes the report; the others say so."""
+    if as_json:
+        click.echo(json.dumps({"run": str(run.path), "shard": str(evaluation.shard), **left}))
+    click.echo(f"shard {evaluation.shard} is done; other shards have {left['images_left']} images and "
+               f"{left['judgements_left']} judgements left, and the last one writes the report", err=True)  # fmt: skip
+
+
 def _stdout_kept_for_results() -> contextlib.redirect_stdout[TextIO]:
     """Generators and judges that print do so on stderr."""
     return contextlib.redirect_stdout(sys.stderr)
@@ -98,6 +132,7 @@ def _written(evaluated: EvaluatedRun, report: Report, judge: str) -> list[Path]:
 @model_options
 @suite_options
 @_out
+@shard_option
 @common_options
 def generate_command(**given: Any) -> None:
     """Draw the images of a suite; run it again to resume."""
@@ -118,6 +153,7 @@ def generate_command(**given: Any) -> None:
 @judge_options
 @_images
 @_out
+@shard_option
 @common_options
 def judge_command(run: Path | None, **given: Any) -> None:
     """Judge the images of RUN, or any folder of officially named images; run it again to resume.
@@ -159,15 +195,13 @@ def _of_run(path: Path, given: dict[str, Any]) -> tuple[Evaluation, Run]:
         judge_checkpoint=given["judge_checkpoint"],
         judge_options=parse_options(given["judge_options"], where="option -j"), device=given["device"],
         batch_size=given["batch_size"], cross=given["cross"], out=path,
-        selection=Selection(given["limit"], tuple(given["subtasks"]) or None),
+        selection=Selection(given["limit"], tuple(given["subtasks"]) or None), shard=shard_of(given["shard"]),
     )  # fmt: skip
     evaluation.check()
     return evaluation, run
 
 
 def _estimate(evaluation: Evaluation, *, as_json: bool) -> None:
-    import json
-
     from paircomp.estimation import estimate
 
     with _stdout_kept_for_results():

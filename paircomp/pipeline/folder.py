@@ -10,9 +10,11 @@ from typing import Any
 
 from paircomp.errors import MissingImagesError
 from paircomp.pipeline.progress import Progress, Silent, StepCount
-from paircomp.run_store import ImageIndex, ImageState, Run, Selection
+from paircomp.pipeline.share import wanted_images
+from paircomp.run_store import ImageIndex, ImageState, PartWriter, Run, Selection
 from paircomp.run_store.image_index import image_files
 from paircomp.runtime.files import disk_faults
+from paircomp.runtime.shards import ALL, Shard
 from paircomp.types import ImageKey, Suite
 
 __all__ = ["import_images"]
@@ -24,9 +26,18 @@ def import_images(
     selection: Selection,
     *,
     begin: Callable[[], None] = lambda: None,
+    shard: Shard = ALL,
     progress: Progress | None = None,
 ) -> StepCount:
     """Record fingerprint and size of every image of the selection; one that changed since is recorded anew.
+
+    Args:
+        run: names the folder.
+        suite: which images there may be.
+        selection: which pairs.
+        begin: called once the step is ours, to record that it began.
+        shard: which share of the images; other processes see to the others.
+        progress: hears of each image.
 
     Raises:
         MissingImagesError: not one of the images is there.
@@ -34,7 +45,7 @@ def import_images(
     """
     heard: Progress = progress or Silent()
     folder = run.images_folder
-    with run.lock("import"), disk_faults(folder):
+    with run.lock("import", shard=shard), disk_faults(folder):
         begin()
         if not folder.is_dir():
             raise MissingImagesError(folder, "expected a folder of images named {pair}_{prompt}_{sample}.png, got "
@@ -44,13 +55,16 @@ def import_images(
         if not found:
             raise MissingImagesError(folder, "none of the suite's images is here, expected names such as 0_0_0.png; "
                                              "next: check the folder and the suite")  # fmt: skip
+        mine = wanted_images(suite, selection.pairs(suite), shard)
+        found = {key: said for key, said in found.items() if mine[key]}
         changed = [(key, said) for key, said in sorted(found.items()) if _differs(index, key, said)]
         count = StepCount("import", total=len(found), cached=len(found) - len(changed))
         started = time.monotonic()
         heard.start(count, what="images")
         try:
             if changed:
-                _record(run, folder, changed, count, heard)
+                with run.image_records.writer(shard=shard) as writer:
+                    _record(writer, folder, changed, count, heard)
         finally:
             count.seconds = time.monotonic() - started
             heard.finish(count)
@@ -81,15 +95,15 @@ def _differs(index: ImageIndex, key: ImageKey, said: tuple[int, int]) -> bool:
 
 
 def _record(
-    run: Run, folder: Path, changed: list[tuple[ImageKey, tuple[int, int]]], count: StepCount, progress: Progress
-) -> None:
-    with run.image_records.writer() as writer:
-        for key, (_, modified) in changed:
-            content = (folder / key.filename).read_bytes()
-            record: dict[str, Any] = {
-                "pair": key.pair, "prompt": key.prompt, "sample": key.sample,
-                "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "modified": modified,
-            }  # fmt: skip
-            writer.write(record)
-            count.new += 1
-            progress.advance(count)
+    writer: PartWriter, folder: Path, changed: list[tuple[ImageKey, tuple[int, int]]], count: StepCount,
+    progress: Progress,
+) -> None:  # fmt: skip
+    for key, (_, modified) in changed:
+        content = (folder / key.filename).read_bytes()
+        record: dict[str, Any] = {
+            "pair": key.pair, "prompt": key.prompt, "sample": key.sample,
+            "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "modified": modified,
+        }  # fmt: skip
+        writer.write(record)
+        count.new += 1
+        progress.advance(count)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from paircomp.errors import GenerationError
 from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
+from paircomp.pipeline.share import wanted_images
 from paircomp.protocols import ImageGenerator
 from paircomp.run_store import ImageIndex, ImageState, PartWriter, Run, Selection
 from paircomp.runtime.answers import AnswerFault, checked_generated
@@ -17,25 +18,27 @@ from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.files import disk_faults, write_atomically
 from paircomp.runtime.images import png_bytes
+from paircomp.runtime.shards import ALL, Shard
 from paircomp.types import Generated, GenerationRequest, ImageKey, Suite, image_seed
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 __all__ = ["generate_images", "missing_images"]
 
 
 def missing_images(
-    suite: Suite, index: ImageIndex, pairs: tuple[int, ...], *, run_seed: int
+    suite: Suite, index: ImageIndex, wanted: NDArray[np.bool_], *, run_seed: int
 ) -> Iterator[GenerationRequest]:
-    """Requests for the images of `pairs` that are absent or failed, pair by pair."""
-    for position in pairs:
-        pair = suite.pairs[position]
-        for prompt, text in enumerate(pair.prompts):
-            for sample in range(suite.samples):
-                if index.state[position, prompt, sample] in (ImageState.ABSENT, ImageState.FAILED):
-                    key = ImageKey(position, prompt, sample)
-                    yield GenerationRequest(key, text, image_seed(run_seed, suite.name, key))
+    """Requests for those of the `wanted` images (``[P, T, K]``) that are absent or failed, pair by pair."""
+    import numpy as np
+
+    missing = wanted & ((index.state == ImageState.ABSENT) | (index.state == ImageState.FAILED))
+    for place in np.argwhere(missing).tolist():
+        key = ImageKey(*place)
+        yield GenerationRequest(key, suite.pairs[key.pair].prompts[key.prompt], image_seed(run_seed, suite.name, key))
 
 
 def generate_images(
@@ -46,6 +49,7 @@ def generate_images(
     *,
     who: str,
     begin: Callable[[], None] = lambda: None,
+    shard: Shard = ALL,
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> StepCount:
@@ -58,6 +62,7 @@ def generate_images(
         selection: which pairs.
         who: the generator's name, for messages.
         begin: called once the step is ours, to record that it began.
+        shard: which share of the selection; other processes see to the others.
         batch_size: largest batch, never above the generator's ``max_batch_size``; default found while drawing, and
             remembered in the run.
         progress: hears of each image.
@@ -67,22 +72,25 @@ def generate_images(
         RunError: another process is at it, or the disk is full.
     """
     heard: Progress = progress or Silent()
-    with run.lock("generate"):
+    with run.lock("generate", shard=shard):
         begin()
         records = run.image_records
         index = ImageIndex(suite).read(records.read())
         lost = index.forget_lost_files(run.images_folder)
-        pairs = selection.pairs(suite)
-        count = _count(suite, index, pairs)
+        wanted = wanted_images(suite, selection.pairs(suite), shard)
+        count = _count(index, wanted)
         count.images = index
         count.dropped = lost
         started = time.monotonic()
         heard.start(count, what="images")
-        requests = missing_images(suite, index, pairs, run_seed=int(run.identity["run_seed"]))
+        requests = missing_images(suite, index, wanted, run_seed=int(run.identity["run_seed"]))
         remembered = RememberedBatchSize(records.path)
         try:
             if count.cached < count.total:
-                with closing_part(open_generator(), f"generator {who!r}") as generator, records.writer() as writer:
+                with (
+                    closing_part(open_generator(), f"generator {who!r}") as generator,
+                    records.writer(shard=shard) as writer,
+                ):
                     _introduce(run, generator)
                     size = remembered.choose(generator, batch_size)
                     for outcome in _runner(generator, who, size).run(requests):
@@ -101,11 +109,9 @@ def generate_images(
     return count
 
 
-def _count(suite: Suite, index: ImageIndex, pairs: tuple[int, ...]) -> StepCount:
-    total = suite.samples * sum(len(suite.pairs[pair].prompts) for pair in pairs)
-    states = index.state[list(pairs)]
-    settled = (states == ImageState.DRAWN) | (states == ImageState.REFUSED)
-    return StepCount("generate", total=total, cached=int(settled.sum()))
+def _count(index: ImageIndex, wanted: NDArray[np.bool_]) -> StepCount:
+    settled = wanted & ((index.state == ImageState.DRAWN) | (index.state == ImageState.REFUSED))
+    return StepCount("generate", total=int(wanted.sum()), cached=int(settled.sum()))
 
 
 def _introduce(run: Run, generator: ImageGenerator) -> None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from paircomp.errors import JudgeError, MissingImagesError
 from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
+from paircomp.pipeline.share import wanted_images
 from paircomp.protocols import Judge
 from paircomp.run_store import ImageIndex, ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
 from paircomp.runtime.answers import AnswerFault, checked_judgement
 from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.images import UnreadableImageError, read_rgb
+from paircomp.runtime.shards import ALL, Shard
 from paircomp.types import ImageKey, Judgement, JudgeRequest, Question, Suite
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
     cross: bool,
     begin: Callable[[], None] = lambda: None,
     images: ImageIndex | None = None,
+    shard: Shard = ALL,
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> StepCount:
@@ -51,27 +54,31 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
         cross: ask about the other prompts of the pair too.
         begin: called once the step is ours, to record that it began.
         images: the images as a generate step of this process just left them; read from the run where absent.
+        shard: which share of the images; other processes see to the others.
         batch_size: images at a time, never above the judge's ``max_batch_size``; default found while judging, and
             remembered in the run.
         progress: hears of each image.
 
     Raises:
         JudgeError: the judge broke its contract (a NaN, a score outside [0, 1]) or keeps failing.
-        MissingImagesError: there is no image at all.
+        MissingImagesError: there is no image at all in this share of the selection.
         RunError: another process is at it, or the disk is full.
     """
     heard: Progress = progress or Silent()
     folder = run.judge(name)
-    with run.lock(f"judge {name}"):
+    with run.lock(f"judge {name}", shard=shard):
         begin()
         folder.settle(identity)
-        work = _Work(run, suite, folder, selection, images=images, cross=cross)
+        work = _Work(run, suite, folder, selection, shard=shard, images=images, cross=cross)
         remembered = RememberedBatchSize(folder.path)
         started = time.monotonic()
         heard.start(work.count, what="judgements")
         try:
             if work.count.cached < work.count.total:
-                with closing_part(open_judge(), f"judge {name!r}") as judge, folder.records.writer() as writer:
+                with (
+                    closing_part(open_judge(), f"judge {name!r}") as judge,
+                    folder.records.writer(shard=shard) as writer,
+                ):
                     folder.settle({"says": identity_of(judge)})
                     work.do(judge, writer, heard, size=remembered.choose(judge, batch_size), who=f"judge {name!r}")
         finally:
@@ -93,6 +100,7 @@ class _Work:
         folder: JudgeFolder,
         selection: Selection,
         *,
+        shard: Shard,
         images: ImageIndex | None,
         cross: bool,
     ) -> None:
@@ -101,19 +109,19 @@ class _Work:
         self._index = images or run.read_images(suite)
         records = folder.records
         self._table = JudgementTable(self._index).read(records.read())
-        asked = self._asked(selection.pairs(suite), cross=cross)
+        asked = self._asked(wanted_images(suite, selection.pairs(suite), shard), shard, cross=cross)
         self._open = asked & ~self._table.settled()
         self.count = StepCount("judge", total=int(asked.sum()))
         self.dropped = records.dropped + self._table.dropped
         self.count.cached = self.count.total - int(self._open.sum())
 
-    def _asked(self, pairs: tuple[int, ...], *, cross: bool) -> NDArray[np.bool_]:
-        """``[P, T, K, T]``: the questions that the selection asks about the images that are there."""
+    def _asked(self, wanted: NDArray[np.bool_], shard: Shard, *, cross: bool) -> NDArray[np.bool_]:
+        """``[P, T, K, T]``: the questions about those of the `wanted` images (``[P, T, K]``) that are there."""
         import numpy as np
 
-        drawn: NDArray[np.bool_] = np.zeros(self._index.state.shape, bool)
-        drawn[list(pairs)] = self._index.state[list(pairs)] == ImageState.DRAWN
-        if not drawn.any():
+        drawn: NDArray[np.bool_] = wanted & (self._index.state == ImageState.DRAWN)
+        refused = (self._index.state[wanted] == ImageState.REFUSED).all()  # true also where a shard has no share
+        if not drawn.any() and (shard.whole or not refused):
             reason = next(iter(self._index.reasons.values()), None)
             said = "" if reason is None else f" (the generator said: {reason})"
             raise MissingImagesError(self._images, f"there is no image to judge{said}; next: paircomp generate")

@@ -16,6 +16,7 @@ from typing import Any
 
 from paircomp.errors import RunError
 from paircomp.runtime.files import disk_faults, sync_files
+from paircomp.runtime.shards import ALL, Shard
 
 __all__ = ["PartWriter", "RecordFolder"]
 
@@ -122,10 +123,10 @@ class RecordFolder:
         """The part files, oldest first."""
         return sorted(self.path.glob("part-*.jsonl"))
 
-    def writer(self, *, shard: str = "0of1") -> PartWriter:
-        """A new part behind all the others."""
+    def writer(self, *, shard: Shard = ALL) -> PartWriter:
+        """A new part behind all that were there; shards that begin at the same time differ in the rest of the name."""
         numbers = [int(part.name.split("-")[1]) for part in self.parts()]
-        path = self.path / f"part-{max(numbers, default=0) + 1:06d}-{shard}.jsonl"
+        path = self.path / f"part-{max(numbers, default=0) + 1:06d}-{shard.label}.jsonl"
         return PartWriter(path, schema=self.schema)
 
     def read(self) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 from paircomp.errors import MissingImagesError, RunError, RunMismatchError
 from paircomp.run_store.image_index import ImageIndex
 from paircomp.run_store.judgement_table import JudgementTable
+from paircomp.run_store.locks import manifest_lock, step_lock
 from paircomp.run_store.records import RecordFolder
-from paircomp.runtime.files import StepLock, disk_faults, waiting_lock, write_atomically, write_json
+from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.runtime.machine import package_versions, this_machine
+from paircomp.runtime.shards import ALL, Shard
 from paircomp.suites.selection import select_pairs
 from paircomp.types import PromptPair, Suite, suite_digest
 
@@ -99,7 +102,7 @@ class Run:
             raise RunError(path, "expected a run folder, got a file; next: choose another --out folder")
         with disk_faults(path):
             path.mkdir(parents=True, exist_ok=True)
-            with waiting_lock(path / "locks" / "run.lock"):
+            with manifest_lock(path):
                 if (path / "run.json").exists():
                     run = cls.open(path)
                     if not (changed := differences(run.identity, wanted)):
@@ -186,7 +189,8 @@ class Run:
         Raises:
             RunMismatchError: another generator drew the images that are there.
         """
-        _settle(self.path / "generate" / "generator.json", GENERATOR_SCHEMA, {"seeded": seeded, "says": dict(says)})
+        with manifest_lock(self.path):
+            _settle(self.path / "generate" / "generator.json", GENERATOR_SCHEMA, {"seeded": seeded, "says": dict(says)})
 
     def suite(self) -> Suite:
         """The suite as it was when the run was made.
@@ -205,13 +209,13 @@ class Run:
             prompts_public=about["prompts_public"], source=about["source"],
         )  # fmt: skip
 
-    def lock(self, step: str, *, shard: str = "0of1") -> StepLock:
+    def lock(self, step: str, *, shard: Shard = ALL) -> AbstractContextManager[None]:
         """The lock of one step and shard; entering it fails at once when another process holds it."""
-        return StepLock(self.path / "locks" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', step)}-{shard}.lock", step=step)
+        return step_lock(self.path, step, shard)
 
     def begin(self, step: str, *, selection: Selection, device: str | None = None, **said: Any) -> None:
         """Append an invocation: what is being done, with which versions, where and by which command."""
-        with disk_faults(self.path), waiting_lock(self.path / "locks" / "run.lock"):
+        with disk_faults(self.path), manifest_lock(self.path):
             self.manifest = self.open(self.path).manifest
             self.manifest["invocations"].append({
                 "step": step,
@@ -307,7 +311,8 @@ class JudgeFolder:
         Raises:
             RunMismatchError: the same judge with other settings has already judged this run.
         """
-        _settle(self.path / "judge.json", JUDGE_SCHEMA, identity)
+        with manifest_lock(self.path.parents[1]):
+            _settle(self.path / "judge.json", JUDGE_SCHEMA, identity)
 
     def read(self, images: ImageIndex) -> JudgementTable:
         """All judgements of images as they are now."""

@@ -37,7 +37,8 @@ def write_atomically(path: Path, content: bytes, *, sync: bool = True) -> None:
         sync: also survive a power cut (one fsync).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Processes of several machines may share the folder and have the same number.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)

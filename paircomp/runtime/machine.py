@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from paircomp.errors import UnavailableError
+from paircomp.runtime.shards import local_rank
 
 __all__ = ["Accelerator", "Machine", "package_versions", "resolve_device", "this_machine"]
 
@@ -104,7 +105,8 @@ def package_versions(names: Iterable[str] = _RECORDED) -> dict[str, str]:
 def resolve_device(wanted: str) -> str:
     """``auto`` becomes cuda, mps or cpu, in that order; anything else is returned as it is.
 
-    torch is imported only where it is installed and could answer; a machine without it has only ``cpu``.
+    Of several GPUs, a process that torchrun, ``accelerate launch`` or srun started takes the one of its own
+    number. torch is imported only where it is installed and could answer; a machine without it has only ``cpu``.
 
     Raises:
         UnavailableError: a named accelerator that is not there.
@@ -113,11 +115,18 @@ def resolve_device(wanted: str) -> str:
         return wanted
     there = _torch_devices()
     if wanted == "auto":
-        return there[0]
+        return _own_gpu() if there[0] == "cuda" else there[0]
     if wanted.split(":", maxsplit=1)[0] not in there:
         raise UnavailableError(f"device {wanted!r}", package=f"{wanted} (there is: {', '.join(there)})",
                                remedy="--device auto")  # fmt: skip
     return wanted
+
+
+def _own_gpu() -> str:
+    import torch
+
+    rank, count = local_rank(os.environ), torch.cuda.device_count()
+    return "cuda" if rank is None or count < 2 else f"cuda:{rank % count}"
 
 
 @functools.lru_cache(maxsize=1)

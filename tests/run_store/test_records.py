@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from paircomp.errors import RunError
 from paircomp.run_store import ImageIndex, JudgementTable, RecordFolder
+from paircomp.runtime.shards import Shard
 from tests.parts import small_suite
 
 SCHEMA = "test/1"
@@ -68,7 +69,7 @@ def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_writers_never_share_a_part(tmp_path: Path) -> None:
-    with folder(tmp_path).writer(shard="0of2") as first, folder(tmp_path).writer(shard="1of2") as second:
+    with folder(tmp_path).writer(shard=Shard(0, 2)) as first, folder(tmp_path).writer(shard=Shard(1, 2)) as second:
         first.write({"a": 1})
         second.write({"a": 2})
     assert sorted(record["a"] for record in folder(tmp_path).read()) == [1, 2]
