@@ -77,7 +77,7 @@ class Reward(Protocol):
 
 
 class Observer(Protocol):
-    """Is told of what happens, on the main process; trackers, live panels, sample grids and evaluations are observers."""
+    """Is told of what happens, on the main process: trackers, live panels, sample grids, evaluations."""
 
     def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """A step is done: its numbers by name. Names with a slash belong together (``reward/color``)."""

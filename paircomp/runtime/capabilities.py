@@ -17,6 +17,7 @@ from paircomp.errors import AdapterError, ConfigError, PairCompError
 
 __all__ = [
     "build",
+    "call_factory",
     "check_options",
     "closing_part",
     "declares",
@@ -76,17 +77,26 @@ def build(factory: Callable[..., Part], who: str, method: str, /, **arguments: A
     Raises:
         AdapterError: the factory raised something, or returned nothing that has both methods.
     """
-    try:
-        part = factory(**arguments)
-    except PairCompError:
-        raise
-    except (Exception, SystemExit) as error:  # third parties may fail in any way
-        raise AdapterError(f"{who} cannot be made: {_one_line(error)}; next: check its options and weights") from error
+    part = call_factory(factory, who, **arguments)
     missing = [name for name in (method, "close") if not callable(getattr(part, name, None))]
     if missing:
         said = " and ".join(f"{name}()" for name in missing)
         raise AdapterError(f"{who}: its factory returned {type(part).__name__}, which lacks {said}")
     return part
+
+
+def call_factory(factory: Callable[..., Part], who: str, /, **arguments: Any) -> Part:
+    """What `factory` returns, unchecked; whatever it raises becomes one line.
+
+    Raises:
+        AdapterError: the factory raised something.
+    """
+    try:
+        return factory(**arguments)
+    except PairCompError:
+        raise
+    except (Exception, SystemExit) as error:  # third parties may fail in any way
+        raise AdapterError(f"{who} cannot be made: {_one_line(error)}; next: check its options and weights") from error
 
 
 @contextlib.contextmanager

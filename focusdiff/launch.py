@@ -1,0 +1,103 @@
+"""From a recipe to a finished model: builds what the loop needs, resumes, trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from focusdiff.policies import load_policy
+from focusdiff.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from focusdiff.recipe import RLRecipe
+    from focusdiff.training_protocols import Controller, Observer, Reward, TrainingPairs
+    from paircomp.protocols import Policy
+
+__all__ = ["train", "training_pairs"]
+
+#: Fields that change no result; a run may be continued with others.
+_INCIDENTAL = ("checkpoint_every", "keep")
+
+
+def train(
+    recipe: RLRecipe, out: Path, *, device: str = "cpu", observers: Sequence[Observer] = (),
+    controller: Controller | None = None, reward: Reward | None = None,
+) -> Path:  # fmt: skip
+    """Train, or continue a run that was broken off; a finished run is left as it is.
+
+    Args:
+        recipe: of the run; ``policy.checkpoint`` must be set.
+        out: the run's folder.
+        device: where it runs.
+        observers: are told of every step.
+        controller: keeps the run steady.
+        reward: in place of the recipe's.
+
+    Returns:
+        the folder of the finished model.
+
+    Raises:
+        RunMismatchError: the folder holds a run with other settings.
+        RunError: another process trains there, or the run broke off.
+    """
+    from focusdiff.trainer import Trainer
+
+    folder = RunFolder(out)
+    with folder.lock():
+        folder.claim(_identity(recipe))
+        begun = folder.checkpoints()
+        policy = _policy(recipe, str(begun[-1] / "model") if begun else recipe.policy.checkpoint, device)
+        reference = _reference(recipe, policy, device, resumed=bool(begun))
+        asked = reward or _reward(recipe, device)
+        try:
+            trainer = Trainer(recipe, policy, reference, training_pairs(recipe), asked, folder,
+                              _accelerator(recipe, device), observers=observers, controller=controller)  # fmt: skip
+            trainer.resume()
+            trainer.run()
+        finally:
+            asked.close()
+            for observer in observers:
+                observer.close()
+    return out / "model"
+
+
+def _identity(recipe: RLRecipe) -> dict[str, Any]:
+    asked = dataclasses.asdict(recipe)
+    for name in _INCIDENTAL:
+        del asked["loop"][name]
+    return {"recipe": asked}
+
+
+def _policy(recipe: RLRecipe, checkpoint: str, device: str) -> Policy:
+    asked = recipe.policy
+    return load_policy(asked.name, checkpoint, options=asked.options, device=device, dtype=asked.dtype or None)
+
+
+def _reference(recipe: RLRecipe, policy: Policy, device: str, *, resumed: bool) -> Policy | None:
+    """The model that the run began with, frozen."""
+    if recipe.objective.beta == 0:
+        return None
+    return (_policy(recipe, recipe.policy.checkpoint, device) if resumed else policy).frozen_copy()
+
+
+def training_pairs(recipe: RLRecipe) -> TrainingPairs:
+    """Where the recipe's prompts come from."""
+    from focusdiff.shapes_pairs import ShapesPairs
+
+    return ShapesPairs(recipe.loop.seed, partners=recipe.prompts.source != "shapes-unpaired")
+
+
+def _reward(recipe: RLRecipe, device: str) -> Reward:
+    from focusdiff.judge_reward import JudgeReward
+
+    return JudgeReward(recipe.reward.judge, recipe.reward.options, device=device)
+
+
+def _accelerator(recipe: RLRecipe, device: str) -> Accelerator:
+    from accelerate import Accelerator
+
+    return Accelerator(mixed_precision="bf16" if recipe.loop.precision == "bfloat16" else "no", cpu=device == "cpu")

@@ -1,0 +1,187 @@
+"""What a reinforcement-learning run is made of: frozen dataclasses, one per section of a recipe file.
+
+Where a field's source is the paper, it is FocusDiff, arXiv 2506.05501; `official` is the code published with it. An
+option exists only where the paper, the published code or an arm of the ablation sets it; the rest are constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from focusdiff.groups import GroupRecipe
+from focusdiff.objective import Normalisation
+from focusdiff.schedules import LearningRate, Position, step_of
+
+__all__ = ["LoopRecipe", "ObjectiveRecipe", "OptimiserRecipe", "PolicyRecipe", "PromptRecipe", "RLRecipe",
+           "RewardRecipe"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PolicyRecipe:
+    """Whose weights are trained, and how rollouts are drawn.
+
+    Attributes:
+        name: of a policy (entry-point group ``paircomp.policies``).
+        checkpoint: a folder or hub id; the command's ``--checkpoint`` goes before it.
+        dtype: of the weights; the policy's own default when empty.
+        options: of the policy's factory, for ``janus`` guidance, temperature, truncation and convention. Paper:
+            guidance 5, every code kept in rollouts.
+    """
+
+    name: str = "janus"
+    checkpoint: str = ""
+    dtype: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PromptRecipe:
+    """Where prompts come from.
+
+    Attributes:
+        source: ``shapes``: pairs of the embedded world with clean ground truth, none of a fixed suite;
+            ``shapes-unpaired``: as many single prompts of it, without partners or ground truth; else a JSON or JSONL
+            file of ``{"prompt1", "prompt2", "image1", "image2"}`` (pairs) or ``{"prompt"}`` (unpaired).
+        pairs: of one step. Paper: 64 (128 prompts); published code: 32.
+    """
+
+    source: str
+    pairs: int
+
+    def faults(self) -> Iterator[str]:
+        """What does not fit, each in words."""
+        if self.pairs < 1:
+            yield f"pairs: expected a count from 1, got {self.pairs}"
+
+
+@dataclass(frozen=True)
+class RewardRecipe:
+    """What rewards pictures.
+
+    Attributes:
+        judge: a judge by name (`paircomp judges`).
+        options: of the judge's factory.
+        most_unscored: share of a step's pictures that may stay unscored; beyond it the run stops. Ours.
+    """
+
+    judge: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    most_unscored: float = 0.5
+
+
+@dataclass(frozen=True)
+class ObjectiveRecipe:
+    """The loss.
+
+    Attributes:
+        beta: weight of the KL to the reference. Published code: 0.04 (a default it inherits); the paper prints none.
+        epsilon: half width of the trusted range of the ratio. 0.2 is in the published configuration, unused there.
+        kl: ``k3``: the estimate of paper and published code; ``exact``: over all codes, for small codebooks.
+        kl_members: ``sampled``: members that the policy drew; ``all``: all members in the loss, as published.
+        normalisation: over ``token`` (paper) or ``sequence`` (published code).
+    """
+
+    beta: float = 0.04
+    epsilon: float = 0.2
+    kl: Literal["k3", "exact"] = "k3"
+    kl_members: Literal["sampled", "all"] = "sampled"
+    normalisation: Normalisation = "token"
+
+
+@dataclass(frozen=True)
+class OptimiserRecipe:
+    """AdamW and the way of its learning rate.
+
+    Attributes:
+        rate: the peak. Published code: 1e-5.
+        warm_up: steps of the linear rise. Published code: 100.
+        convert_rate: where the fast linear fall ends. Published code: 2e-6.
+        convert_at: the position at which it ends. Published code: step 300.
+        final_rate: at the end of the run. Published code: 2e-7.
+        fall: from there on ``cosine`` (paper) or ``linear`` (published code).
+        betas: of the moving averages. The published code takes its library's 0.9 and 0.999.
+        weight_decay: per step, times the rate. Published code: 0.
+        max_gradient_norm: gradients are scaled down to it. Published code: 1.
+    """
+
+    rate: float
+    warm_up: int
+    convert_rate: float
+    convert_at: Position
+    final_rate: float
+    fall: Literal["cosine", "linear"] = "cosine"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+
+    @property
+    def schedule(self) -> LearningRate:
+        """The rate by step."""
+        return LearningRate(self.rate, self.warm_up, self.convert_rate, self.convert_at, self.final_rate, self.fall)
+
+
+@dataclass(frozen=True)
+class LoopRecipe:
+    """The loop itself.
+
+    Attributes:
+        steps: updates of the run. Paper: 2200.
+        micro_batch: members whose gradients are computed together; memory, not results.
+        rollout_batch: most pictures sampled together: the keys and values of a picture's tokens are held until it is
+            drawn, so this bounds their memory; 0 samples the whole step at once.
+        seed: of prompts, rollouts and ground truth.
+        precision: ``float32`` or ``bfloat16`` autocast of the training passes; rollouts use the weights' own format.
+        compile: pass the language model through ``torch.compile`` (costs its time once).
+        checkpoint_every: steps between checkpoints; the last step always has one.
+        keep: checkpoints kept, the newest ones.
+    """
+
+    steps: int
+    micro_batch: int
+    rollout_batch: int = 0
+    seed: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    checkpoint_every: int = 100
+    keep: int = 2
+
+    def faults(self) -> Iterator[str]:
+        """What does not fit, each in words."""
+        for name in ("steps", "micro_batch", "checkpoint_every", "keep"):
+            if getattr(self, name) < 1:
+                yield f"{name}: expected a count from 1, got {getattr(self, name)}"
+
+
+@dataclass(frozen=True)
+class RLRecipe:
+    """A reinforcement-learning run.
+
+    Attributes:
+        prompts: where prompts come from.
+        reward: what rewards pictures.
+        optimiser: AdamW and its learning rate.
+        loop: the loop itself.
+        policy: whose weights are trained.
+        groups: whose rewards are compared.
+        objective: the loss.
+    """
+
+    prompts: PromptRecipe
+    reward: RewardRecipe
+    optimiser: OptimiserRecipe
+    loop: LoopRecipe
+    policy: PolicyRecipe = field(default_factory=PolicyRecipe)
+    groups: GroupRecipe = field(default_factory=GroupRecipe)
+    objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
+
+    def faults(self) -> Iterator[str]:
+        """What does not fit between sections, each in words."""
+        for name, position in (("optimiser.convert_at", self.optimiser.convert_at),
+                               *((f"groups.probability[{place}]", knot[0])
+                                 for place, knot in enumerate(self.groups.probability))):  # fmt: skip
+            try:
+                step_of(position, self.loop.steps)
+            except ValueError as error:
+                yield f"{name}: {error}"

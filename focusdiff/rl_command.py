@@ -1,0 +1,53 @@
+"""``focusdiff rl``: reinforcement learning on pairs of prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from focusdiff.recipe import RLRecipe
+
+__all__ = ["rl_command"]
+
+
+@click.command("rl", short_help="GRPO and Pair-GRPO; run it again to resume.")
+@click.option(
+    "--recipe",
+    default="shapes",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A recipe that ships (shapes, janus-pro-1b, janus-pro-7b) or a TOML file.",
+)
+@click.option("--checkpoint", metavar="PATH|ID", help="The policy's weights; default the recipe's.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change a value of the recipe, for instance loop.seed=1; may be repeated.",
+)
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto takes cuda, mps or cpu.")
+@click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
+def rl_command(**given: Any) -> None:
+    r"""Train a policy by reinforcement learning: Pair-GRPO, GRPO and what lies between.
+
+    \b
+      focusdiff rl --checkpoint DIR --out runs/pair
+      focusdiff rl --checkpoint DIR --out runs/vanilla --set groups.grouping=prompt --set 'groups.probability=[[0, 0]]'
+    """
+    from focusdiff.launch import train
+    from focusdiff.recipe import RLRecipe
+    from focusdiff.recipe_reading import read_recipe
+    from paircomp.runtime.capabilities import parse_options
+    from paircomp.runtime.machine import resolve_device
+
+    values = parse_options(given["settings"], where="--set")
+    if given["checkpoint"]:
+        values["policy.checkpoint"] = given["checkpoint"]
+    recipe: RLRecipe = read_recipe(RLRecipe, given["recipe"], folder="rl", values=values)
+    model = train(recipe, given["out"], device=resolve_device(given["device"]))
+    click.echo(str(model))

@@ -1,0 +1,174 @@
+"""The folder of a training run: what it was asked for, its numbers step by step, its checkpoints.
+
+::
+
+    run.json                 what was asked for; must match to continue
+    metrics.jsonl            one line per step
+    events.jsonl             one line per event
+    checkpoints/000035/      model/ (the policy's own layout), trainer.pt, state.json
+    model/                   the policy after the last step
+
+A checkpoint appears whole or not at all: it is written beside its place and renamed. A run that continues drops the
+lines of steps behind its checkpoint and writes them again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paircomp.errors import RunError, RunMismatchError
+from paircomp.runtime.files import StepLock, sync_files, write_atomically, write_json
+
+if TYPE_CHECKING:
+    from paircomp.protocols import Policy
+
+__all__ = ["RunFolder", "TrainerState"]
+
+_SCHEMA = "focusdiff-run/1"
+_DIGITS = 6
+
+
+@dataclass
+class TrainerState:
+    """What a run continues from, beside weights.
+
+    Attributes:
+        step: finished steps.
+        learning_rate_scale: of the controller.
+        reference_moved: whether the reference is no longer the model that the run began with.
+        controller: what it remembers.
+    """
+
+    step: int = 0
+    learning_rate_scale: float = 1.0
+    reference_moved: bool = False
+    controller: dict[str, Any] = field(default_factory=dict)
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: made when absent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._checkpoints = path / "checkpoints"
+
+    def lock(self) -> StepLock:
+        """Hold it while training: two trainers on one folder would write over each other."""
+        return StepLock(self.path / "locks" / "training.lock", step="training")
+
+    def claim(self, identity: Mapping[str, Any]) -> None:
+        """Begin the run, or make sure that it is the one that was begun.
+
+        Raises:
+            RunMismatchError: it was begun with other settings; names each.
+            RunError: the folder holds something else.
+        """
+        asked = json.loads(json.dumps({"schema": _SCHEMA, **identity}))
+        file = self.path / "run.json"
+        if not file.exists():
+            write_json(file, asked)
+            return
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(file, f"not readable ({error}); next: choose another --out folder") from error
+        if differences := list(_differences(stored, asked, "")):
+            raise RunMismatchError(self.path, differences)
+
+    def checkpoints(self) -> list[Path]:
+        """Whole checkpoints, oldest first."""
+        return sorted(path for path in self._checkpoints.glob("[0-9]*") if (path / "state.json").is_file())
+
+    def read_state(self, checkpoint: Path) -> TrainerState:
+        """The state of a checkpoint.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        try:
+            return TrainerState(**json.loads((checkpoint / "state.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(
+                checkpoint, f"not readable ({error}); next: delete it to go on from the one before"
+            ) from error
+
+    def write_checkpoint(self, policy: Policy, state: TrainerState, tensors: Mapping[str, Any], *, keep: int) -> Path:
+        """Write a checkpoint, then drop the oldest.
+
+        Args:
+            policy: saved in its own layout.
+            state: of this moment.
+            tensors: what `torch.save` takes: the optimiser's state, a moved reference.
+            keep: newest checkpoints that stay.
+        """
+        import torch
+
+        place = self._checkpoints / f"{state.step:0{_DIGITS}d}"
+        beside = self._beside(place)
+        policy.save(beside / "model")
+        torch.save(dict(tensors), beside / "trainer.pt")
+        write_json(beside / "state.json", vars(state))
+        self._put(beside, place)
+        for old in self.checkpoints()[:-keep]:
+            shutil.rmtree(old)
+        return place
+
+    def write_model(self, policy: Policy) -> Path:
+        """Write the finished model."""
+        place = self.path / "model"
+        beside = self._beside(place)
+        policy.save(beside)
+        self._put(beside, place)
+        return place
+
+    def _beside(self, place: Path) -> Path:
+        beside = place.with_name(f".{place.name}.tmp")
+        shutil.rmtree(beside, ignore_errors=True)  # what a killed run left
+        beside.mkdir(parents=True)
+        return beside
+
+    def _put(self, beside: Path, place: Path) -> None:
+        sync_files([path for path in beside.rglob("*") if path.is_file()])
+        if place.exists():
+            shutil.rmtree(place)
+        os.replace(beside, place)
+
+    def append(self, name: str, line: Mapping[str, Any]) -> None:
+        """Add a line to ``metrics.jsonl`` or ``events.jsonl``; NaN becomes null."""
+        plain = {key: None if value != value else value for key, value in line.items()}  # noqa: PLR0124
+        with (self.path / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain, allow_nan=False) + "\n")
+
+    def forget_from(self, step: int) -> None:
+        """Drop the metrics of `step` and later ones, and a line that a kill cut in half."""
+        file = self.path / "metrics.jsonl"
+        if file.exists():
+            kept = [line for line in _whole_lines(file) if json.loads(line)["step"] < step]
+            write_atomically(file, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _whole_lines(file: Path) -> Iterator[str]:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            json.loads(line)
+        except ValueError:
+            continue
+        yield line
+
+
+def _differences(stored: Any, asked: Any, place: str) -> Iterator[tuple[str, object, object]]:
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        for key in {**stored, **asked}:
+            yield from _differences(stored.get(key), asked.get(key), f"{place}.{key}" if place else key)
+    elif stored != asked:
+        yield place, stored, asked

@@ -1,0 +1,111 @@
+"""The numbers of a step: means and extremes over members, gathered over processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from focusdiff.objective import has_spread
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from focusdiff.groups import Kind
+    from focusdiff.rollout import StepPictures
+
+__all__ = ["KINDS", "Tally", "count_members", "count_rewards"]
+
+KINDS: tuple[Kind, ...] = ("sampled", "positive", "negative")
+
+
+class Tally:
+    """Means, maxima and sums by name, that can be added up over processes."""
+
+    def __init__(self) -> None:
+        self._means: dict[str, tuple[float, int]] = {}
+        self._highest: dict[str, float] = {}
+        self._sums: dict[str, float] = {}
+
+    def mean(self, name: str, values: Iterable[float]) -> None:
+        """Add values to a mean; NaN ones are left out."""
+        known = [value for value in values if not math.isnan(value)]
+        total, count = self._means.get(name, (0.0, 0))
+        self._means[name] = (total + math.fsum(known), count + len(known))
+
+    def highest(self, name: str, values: Iterable[float]) -> None:
+        """Take values into a maximum."""
+        self._highest[name] = max([self._highest.get(name, -math.inf), *values])
+
+    def add(self, name: str, value: float) -> None:
+        """Add to a sum."""
+        self._sums[name] = self._sums.get(name, 0.0) + value
+
+    @classmethod
+    def together(cls, tallies: Sequence[Tally]) -> Tally:
+        """One tally of several processes' ones."""
+        whole = cls()
+        for tally in tallies:
+            for name, (total, count) in tally._means.items():
+                before = whole._means.get(name, (0.0, 0))
+                whole._means[name] = (before[0] + total, before[1] + count)
+            for name, value in tally._highest.items():
+                whole.highest(name, [value])
+            for name, value in tally._sums.items():
+                whole.add(name, value)
+        return whole
+
+    def numbers(self) -> dict[str, float]:
+        """All by name; a mean of nothing is left out."""
+        means = {name: total / count for name, (total, count) in self._means.items() if count}
+        highest = {name: value for name, value in self._highest.items() if math.isfinite(value)}
+        return {**means, **highest, **self._sums}
+
+
+def count_rewards(tally: Tally, drawn: StepPictures, rewards: Sequence[float], padded: Tensor) -> None:
+    """Rewards by subtask and kind, and how many groups have nothing to compare.
+
+    Args:
+        tally: takes them.
+        drawn: the members.
+        rewards: of the members, NaN where unscored.
+        padded: ``[N, M]``, the same by group.
+    """
+    for member, reward in zip(drawn.members, rewards, strict=True):
+        if member.kind == "sampled":
+            tally.mean("reward", [reward])
+            tally.mean(f"reward/{member.subtask}", [reward])
+        else:
+            tally.mean(f"reward/{member.kind}", [reward])
+        tally.mean("unscored", [float(math.isnan(reward))])
+        tally.add(f"members/{member.kind}", 1)
+    tally.mean("groups/without_spread", (~has_spread(padded)).float().tolist())
+    tally.mean("groups/without_spread_sampled", _without_spread_sampled(drawn, rewards))
+
+
+def _without_spread_sampled(drawn: StepPictures, rewards: Sequence[float]) -> list[float]:
+    """The same among the sampled members alone: what ground truth adds is the difference."""
+    found, start = [], 0
+    for size in drawn.sizes:
+        known = {rewards[place] for place in range(start, start + size)
+                 if drawn.members[place].kind == "sampled" and not math.isnan(rewards[place])}  # fmt: skip
+        found.append(float(len(known) < 2))
+        start += size
+    return found
+
+
+def count_members(tally: Tally, kinds: Sequence[Kind], values: Mapping[str, Tensor]) -> None:
+    """Means by kind of member of what is known of each token.
+
+    Args:
+        tally: takes them as ``name/kind``; for ``k3`` the largest token too.
+        kinds: of B members.
+        values: ``[B, L]`` by name.
+    """
+    for name, tokens in values.items():
+        means = tokens.mean(1).tolist()
+        tops = tokens.amax(1).tolist()
+        for kind, mean, top in zip(kinds, means, tops, strict=True):
+            tally.mean(f"{name}/{kind}", [mean])
+            if name == "k3":
+                tally.highest(f"k3_highest/{kind}", [top])
