@@ -5,15 +5,13 @@ Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that failed, 130 i
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from paircomp import __version__
-from paircomp.errors import PairCompError
+from paircomp.cli.groups import LazyCommands, run_group
 
 __all__ = ["main"]
 
@@ -34,8 +32,10 @@ _COMMANDS = {
 }
 
 
-class Commands(click.Group):
-    """Finds built-in and plugin commands by name and shows our errors as one line."""
+class Commands(LazyCommands):
+    """Finds built-in and plugin commands by name."""
+
+    rooms = _COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Built-in commands in the order of use, then those of plugins; broken ones are named on stderr."""
@@ -49,25 +49,11 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name in _COMMANDS:
-            module, _, attribute = _COMMANDS[cmd_name].partition(":")
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-            return command
-        if cmd_name in _plugin_commands():
+        if cmd_name not in _COMMANDS and cmd_name in _plugin_commands():
             from paircomp.plugins import Registry
 
             return Registry().command(cmd_name)
-        return None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command where there is none of that name."""
-        if args and self.get_command(ctx, args[0]) is None:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
+        return super().get_command(ctx, cmd_name)
 
 
 def _plugin_commands() -> list[str]:
@@ -95,24 +81,4 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code."""
-    try:
-        result: Any = cli.main(arguments, prog_name="paircomp", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except PairCompError as error:
-        if "-v" in arguments or "--verbose" in arguments:
-            import traceback
-
-            traceback.print_exception(error)
-        click.echo(f"Error: {error}", err=True)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted. What was finished is kept; the same command continues from there.", err=True)
-        return 130
-    except BrokenPipeError:  # `paircomp models | head`
-        sys.stderr.close()
-        return 0
+    return run_group(cli, arguments, name="paircomp")

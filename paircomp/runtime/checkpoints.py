@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from paircomp.errors import AdapterError, ConfigError, UnavailableError
 from paircomp.runtime.key_maps import KeyMap
+from paircomp.runtime.packaged import packaged_folder
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,8 @@ class CheckpointError(AdapterError):
 
 
 def checkpoint_folder(checkpoint: str | None, *, revision: str | None = None, what: str) -> Path:
-    """The local folder of a checkpoint: a folder as it is, a hub id after its download (or from the hub's cache).
+    """The local folder of a checkpoint: a folder as it is, one that a package ships (``package:NAME/FOLDER``), a hub id
+    after its download (or from the hub's cache).
 
     Args:
         checkpoint: a folder, or ``ORGANISATION/NAME``.
@@ -71,6 +73,8 @@ def checkpoint_folder(checkpoint: str | None, *, revision: str | None = None, wh
     """
     if checkpoint is None:
         raise ConfigError([f"{what} needs weights; next: --checkpoint FOLDER or a hub id"], where="checkpoint")
+    if (shipped := packaged_folder(checkpoint)) is not None:
+        return shipped
     folder = Path(checkpoint).expanduser()
     if folder.is_dir():
         return folder

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from paircomp.runtime.machine import Machine
-from paircomp.runtime.weights import cached_snapshot, hub_cache, hub_page, is_hub_id
+from paircomp.runtime.weights import hub_cache, hub_page, is_hub_id, local_folder
 from paircomp.types import ModelSpec
 
 __all__ = ["EXTRA_OF_PACKAGE", "install_line", "missing_for", "missing_imports", "weights_memory", "weights_state"]
@@ -104,7 +104,7 @@ def weights_state(spec: ModelSpec) -> str:
     """Where a model's weights are, for the catalogue: ``none``, ``here``, or what a first use fetches."""
     if spec.checkpoint is None:
         return "none"
-    if Path(spec.checkpoint).exists() or cached_snapshot(spec.checkpoint, spec.revision) is not None:
+    if Path(spec.checkpoint).exists() or local_folder(spec.checkpoint, spec.revision) is not None:
         return "here"
     if not is_hub_id(spec.checkpoint):
         return "none"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from paircomp.errors import ConfigError
+from paircomp.runtime.packaged import packaged_folder
 
 __all__ = ["TRAINING_MANIFEST", "trained_with_judge"]
 
@@ -26,7 +27,7 @@ def trained_with_judge(checkpoint: str | None) -> str | None:
     """
     if checkpoint is None:
         return None
-    place = Path(checkpoint)
+    place = packaged_folder(checkpoint) or Path(checkpoint)
     file = (place if place.is_dir() else place.parent) / TRAINING_MANIFEST
     if not place.exists() or not file.is_file():
         return None

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from paircomp.errors import AdapterError, PairCompError, UnavailableError
 from paircomp.runtime.checkpoints import WeightFiles
 from paircomp.runtime.memory import is_out_of_memory
+from paircomp.runtime.packaged import packaged_folder
 
 __all__ = [
     "cached_snapshot",
@@ -80,8 +81,8 @@ def cached_snapshot(checkpoint: str, revision: str | None = None) -> Path | None
 
 
 def local_folder(checkpoint: str, revision: str | None = None) -> Path | None:
-    """Where the weights lie on this machine: the folder itself, or the hub's cache; ``None`` where they do not."""
-    here = Path(checkpoint)
+    """Where the weights lie on this machine: the folder itself, a package, or the hub's cache; ``None`` elsewhere."""
+    here = packaged_folder(checkpoint) or Path(checkpoint)
     return here if here.is_dir() else cached_snapshot(checkpoint, revision)
 
 

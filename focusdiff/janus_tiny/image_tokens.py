@@ -1,0 +1,122 @@
+"""Fits the image tokenizer of the small Janus: transformers' ``JanusVQVAE``, encoder and decoder, on drawn scenes.
+
+The world is made of 450 patches, so k-means would find each of them: the code of a patch is its place in
+`paircomp.shapes.patches.every_patch`, and nothing has to be clustered. What is left to learn is what the classes make of
+it: the encoder to say which code each patch of a picture is, the decoder to draw pictures of codes again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from focusdiff.janus_tiny.plans import ImageTokenizerPlan
+from paircomp.shapes import Dice, sample_scene
+from paircomp.shapes.patches import every_patch, split_patches
+from paircomp.shapes.renderer import render_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from paircomp.shapes.stamps import Pixels
+
+__all__ = ["PatchCodes", "fit_image_tokenizer"]
+
+#: From image tokenizer, pixels and codes to what is to become small.
+_Loss = Callable[[Any, Tensor, Tensor], Tensor]
+_LOG = logging.getLogger(__name__)
+_SHARPNESS = 16.0  # of the softmax over cosines that the encoder is trained with
+_SEEDS = 2**31
+
+
+class PatchCodes:
+    """The code of each patch of the world."""
+
+    def __init__(self) -> None:
+        self._codes = {patch.tobytes(): code for code, patch in enumerate(every_patch())}
+
+    def of(self, pixels: Pixels) -> list[int]:
+        """The 64 codes of a drawn picture, ``[32, 32, 3]``, row by row.
+
+        Raises:
+            KeyError: a patch that no scene shows, so the picture was not drawn by the renderer.
+        """
+        return [self._codes[patch.tobytes()] for patch in split_patches(pixels)]
+
+
+def fit_image_tokenizer(model: Any, plan: ImageTokenizerPlan) -> dict[str, float]:
+    """Fit encoder, codebook and decoder of the model in place; all its other weights stay as they are.
+
+    Returns:
+        what the fit came to on pictures it has not seen: ``code_accuracy`` (share of patches whose code the encoder
+        finds) and ``decoding_error`` (mean absolute difference of pixels, in levels of 255).
+    """
+    quantizer = model.model.vqmodel.train()
+    encoder = [*quantizer.encoder.parameters(), *quantizer.quant_conv.parameters(), quantizer.quantize.embedding.weight]
+    _train(quantizer, encoder, _code_loss, plan, "encoder", plan.encoder_steps)
+    with torch.no_grad():  # rows of length one: transformers' own encode and ours then find the same codes
+        weight = quantizer.quantize.embedding.weight
+        weight.copy_(functional.normalize(weight, dim=-1))
+    decoder = [*quantizer.decoder.parameters(), *quantizer.post_quant_conv.parameters()]
+    _train(quantizer, decoder, _picture_loss, plan, "decoder", plan.decoder_steps)
+    quantizer.eval()
+    return _measured(quantizer, plan)
+
+
+def _train(
+    quantizer: Any, weights: list[Tensor], loss_of: _Loss, plan: ImageTokenizerPlan, name: str, steps: int
+) -> None:
+    optimiser = torch.optim.AdamW(weights, lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.0)
+    for step, (pixels, codes) in zip(range(steps), _pictures(plan, name), strict=False):
+        optimiser.param_groups[0]["lr"] = plan.rate_at(step, steps)
+        loss = loss_of(quantizer, pixels, codes)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        if (step + 1) % 50 == 0:
+            _LOG.info("image tokenizer, %s: step %d of %d, loss %.5f", name, step + 1, steps, loss.item())
+
+
+def _pictures(plan: ImageTokenizerPlan, name: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches without end: pixels ``[B, 3, 32, 32]`` in [-1, 1], and their codes ``[B, 64]``."""
+    dice, patch_codes = Dice(f"janus-tiny/image-tokens/{plan.seed}/{name}"), PatchCodes()
+    while True:
+        drawn = [render_pixels(sample_scene(dice), dice.number(_SEEDS)) for _ in range(plan.pictures)]
+        pixels = torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        yield pixels, torch.tensor([patch_codes.of(each) for each in drawn])
+
+
+def _cosines(quantizer: Any, pixels: Tensor) -> Tensor:
+    """``[B, 64, V]``: cosine between each patch's latent and each code."""
+    latent = functional.normalize(quantizer.quant_conv(quantizer.encoder(pixels)), dim=1)
+    codebook = functional.normalize(quantizer.quantize.embedding.weight, dim=-1)
+    return torch.einsum("bchw,vc->bhwv", latent, codebook).flatten(1, 2)
+
+
+def _code_loss(quantizer: Any, pixels: Tensor, codes: Tensor) -> Tensor:
+    return functional.cross_entropy(_SHARPNESS * _cosines(quantizer, pixels).flatten(0, 1), codes.flatten())
+
+
+def _decoded(quantizer: Any, codes: Tensor) -> Tensor:
+    pixels: Tensor = quantizer.decode(codes)
+    return pixels
+
+
+def _picture_loss(quantizer: Any, pixels: Tensor, codes: Tensor) -> Tensor:
+    decoded = _decoded(quantizer, codes)
+    return functional.l1_loss(decoded, pixels) + functional.mse_loss(decoded, pixels)  # the first keeps edges sharp
+
+
+def _measured(quantizer: Any, plan: ImageTokenizerPlan) -> dict[str, float]:
+    pixels, codes = next(_pictures(plan, "measured"))
+    with torch.no_grad():
+        accuracy = (_cosines(quantizer, pixels).argmax(-1) == codes).float().mean()
+        error = (_decoded(quantizer, codes).clamp(-1, 1) - pixels).abs().mean() * 127.5
+    return {"code_accuracy": round(accuracy.item(), 6), "decoding_error": round(error.item(), 4)}

@@ -1,0 +1,76 @@
+"""One supervised training in one folder: from the recipe to a checkpoint that can be evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from focusdiff.examples import open_examples
+from focusdiff.policies import load_policy
+from focusdiff.sft import train
+from focusdiff.sft_recipe import SftRecipe
+from paircomp.runtime.checkpoints import torch_dtype
+from paircomp.runtime.files import StepLock, write_json
+
+__all__ = ["run_sft"]
+
+_MODEL, _START = "model", "start"
+
+
+def run_sft(recipe: SftRecipe, folder: Path, *, device: str = "cpu") -> Path:
+    """Train as the recipe says; a run that was interrupted continues, a finished one is left as it is.
+
+    Args:
+        recipe: what to do.
+        folder: ``start`` (weights made from nothing), ``state.pt``, ``metrics.jsonl`` and, last, ``model``.
+        device: where it runs.
+
+    Returns:
+        the folder of the checkpoint.
+
+    Raises:
+        ConfigError: the recipe names what is not there.
+        RunError: another process trains in the folder, or it holds another training.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    with StepLock(folder / "locks" / "sft", step="sft"):
+        checkpoint = _begun(recipe, folder)
+        policy = load_policy(
+            recipe.policy.name, checkpoint, options=recipe.policy.options, device=device,
+            dtype=recipe.policy.dtype or None,
+        )  # fmt: skip
+        train(
+            policy, open_examples(recipe.examples), recipe.training, folder,
+            checkpoint_every=recipe.run.checkpoint_every,
+        )  # fmt: skip
+        if recipe.run.weights:
+            policy.module.to(torch_dtype(recipe.run.weights))
+        policy.save(folder / _MODEL)
+        write_json(folder / _MODEL / "training.json", _manifest(recipe, checkpoint))
+    return folder / _MODEL
+
+
+def _begun(recipe: SftRecipe, folder: Path) -> str:
+    """The checkpoint that training starts from."""
+    if not recipe.start.model:
+        return recipe.policy.checkpoint
+    from focusdiff.janus_tiny.building import begin_checkpoint
+
+    begin_checkpoint(folder / _START, seed=recipe.start.seed, plan=recipe.start.image_tokenizer)
+    return str(folder / _START)
+
+
+def _manifest(recipe: SftRecipe, checkpoint: str) -> dict[str, Any]:
+    """``training.json``: what made these weights. No judge's score did, so it names none."""
+    return {
+        "schema": "focusdiff-training/1",
+        "method": "sft",
+        "trained_with_judge": None,
+        "start": recipe.start.model or checkpoint,
+        "recipe": asdict(recipe),
+    }
