@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import ClassVar, NoReturn
 
 import click
 
@@ -16,7 +17,7 @@ __all__ = ["main", "run"]
 class Commands(LazyCommands):
     """The commands, in the order in which a training uses them."""
 
-    rooms = {
+    rooms: ClassVar[Mapping[str, str]] = {
         "data": "focusdiff.data.commands:data_group",
         "sft": "focusdiff.sft_command:sft_command",
         "rl": "focusdiff.rl_command:rl_command",
@@ -27,7 +28,7 @@ class Commands(LazyCommands):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="focusdiff")
 def focusdiff() -> None:
-    """Train a text-to-image model to follow words finely (FocusDiff, arXiv 2506.05501).
+    r"""Train a text-to-image model to follow words finely (FocusDiff, arXiv 2506.05501).
 
     \b
       focusdiff sft --recipe shapes --out janus-tiny       the embedded model, from nothing

@@ -8,13 +8,14 @@ continues to the same bytes.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Examples", "train"]
 
 _LOG = logging.getLogger(__name__)
-_STATE, _METRICS = "state.pt", "metrics.jsonl"
+_SCHEMA, _STATE, _METRICS = "focusdiff-sft/1", "state.pt", "metrics.jsonl"
 
 
 class Examples(Protocol):
@@ -70,63 +71,36 @@ def train(
         RunError: the folder holds a training of another plan, or the loss is not finite.
     """
     module = policy.module.train()
-    weights = _trained(module)
-    optimisers = _optimisers(module, plan)
-    average = {name: weight.detach().clone() for name, weight in weights.items()} if plan.ema else {}
-    start = _resumed(folder, plan, weights, optimisers, average)
+    learner = _Learner.of(module, plan)
     losses: list[float] = []
     began = time.monotonic()
-    for step, (prompts, pictures) in _batches(examples, plan, start):
+    for step, (prompts, pictures) in _batches(examples, plan, _resumed(folder, plan, learner)):
         loss = _gradients(policy, prompts, pictures, plan, step)
-        norm = float(nn.utils.clip_grad_norm_(list(weights.values()), plan.clip))
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            raise RunError(folder, f"step {step}: expected finite numbers, got loss {loss} and gradient norm {norm}; next: "
-                                   f"a lower training.rate than {plan.rate}; the last state is kept")  # fmt: skip
-        for optimiser in optimisers:
-            optimiser.param_groups[0]["lr"] = plan.rate_at(step)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        _averaged(average, weights, plan.ema)
+        norm = float(nn.utils.clip_grad_norm_(list(learner.weights.values()), plan.clip))
+        _refuse_divergence(folder, step, loss, norm, plan)
+        learner.step(plan.rate_at(step), plan.ema)
         losses.append(loss)
         done = step + 1
         if done % report_every == 0 or done == plan.steps:
             _report(folder, done, plan, losses, norm, time.monotonic() - began)
             losses.clear()
         if done % checkpoint_every == 0 or done == plan.steps:
-            _keep(folder, done, plan, weights, optimisers, average)
+            _keep(folder, done, plan, learner)
             if evaluate is not None:
                 evaluate(done)
                 module.train()
-    for name, weight in average.items():
-        weights[name].data.copy_(weight)
+    for name, weight in learner.average.items():
+        learner.weights[name].data.copy_(weight)
     module.eval()
 
 
-def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+def _refuse_divergence(folder: Path, step: int, loss: float, norm: float, plan: SftPlan) -> None:
+    if not math.isfinite(loss) or not math.isfinite(norm):
+        said = f"step {step}: expected finite numbers, got loss {loss} and gradient norm {norm}"
+        raise RunError(folder, f"{said}; next: a lower training.rate than {plan.rate}; the last state is kept")
 
 
-def _optimisers(module: nn.Module, plan: SftPlan) -> list[torch.optim.Optimizer]:
-    weights = _trained(module)
-    inner = [name for name, weight in weights.items() if plan.optimiser == "muon" and _inside_layers(name, weight)]
-    rest = [weight for name, weight in weights.items() if name not in set(inner)]
-    adamw = torch.optim.AdamW(rest, lr=plan.rate, betas=plan.betas, weight_decay=plan.weight_decay)
-    if not inner:
-        return [adamw]
-    matrices = [weights[name] for name in inner]
-    muon = torch.optim.Muon(
-        matrices, lr=plan.rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
-    return [muon, adamw]
-
-
-def _inside_layers(name: str, weight: Tensor) -> bool:
-    return weight.ndim == 2 and ".layers." in name  # noqa: PLR2004 - a matrix
-
-
-def _batches(
-    examples: Examples, plan: SftPlan, start: int
-) -> Iterator[tuple[int, tuple[list[str], list[Image]]]]:
+def _batches(examples: Examples, plan: SftPlan, start: int) -> Iterator[tuple[int, tuple[list[str], list[Image]]]]:
     """The batches from a step on, each drawn while the one before is learned."""
 
     def batch(step: int) -> tuple[list[str], list[Image]]:
@@ -143,9 +117,7 @@ def _batches(
             yield step, now
 
 
-def _gradients(
-    policy: Policy, prompts: Sequence[str], pictures: Sequence[Image], plan: SftPlan, step: int
-) -> float:
+def _gradients(policy: Policy, prompts: Sequence[str], pictures: Sequence[Image], plan: SftPlan, step: int) -> float:
     """Add the gradients of one batch; its mean loss in nats per image token.
 
     Prompts of equally many words go through the model together, so that little is spent on padding.
@@ -167,11 +139,6 @@ def _gradients(
     return total
 
 
-def _averaged(average: dict[str, Tensor], weights: dict[str, nn.Parameter], decay: float) -> None:
-    for name, mean in average.items():
-        mean.lerp_(weights[name].detach(), 1 - decay)
-
-
 def _report(folder: Path, done: int, plan: SftPlan, losses: Sequence[float], norm: float, seconds: float) -> None:
     mean = sum(losses) / max(1, len(losses))
     line = {"step": done, "loss": mean, "gradient_norm": norm, "rate": plan.rate_at(done - 1),
@@ -182,40 +149,86 @@ def _report(folder: Path, done: int, plan: SftPlan, losses: Sequence[float], nor
     _LOG.info("sft: step %d of %d, loss %.4f, %.0f s", done, plan.steps, mean, seconds)
 
 
-def _keep(
-    folder: Path, done: int, plan: SftPlan, weights: dict[str, nn.Parameter], optimisers: Sequence[torch.optim.Optimizer],
-    average: dict[str, Tensor],
-) -> None:  # fmt: skip
-    import io
+@dataclass
+class _Learner:
+    """What changes from step to step.
 
-    state = {
-        "schema": "focusdiff-sft/1", "plan": _plain(plan), "step": done, "average": average,
-        "weights": {name: weight.detach() for name, weight in weights.items()},
-        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-    }  # fmt: skip
+    Attributes:
+        weights: the trained ones, by name.
+        optimisers: theirs.
+        average: the averaged weights; empty without averaging.
+    """
+
+    weights: dict[str, nn.Parameter]
+    optimisers: list[torch.optim.Optimizer]
+    average: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, module: nn.Module, plan: SftPlan) -> _Learner:
+        weights = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+        average = {name: weight.detach().clone() for name, weight in weights.items()} if plan.ema else {}
+        return cls(weights, _optimisers(weights, plan), average)
+
+    def step(self, rate: float, ema: float) -> None:
+        """Change the weights by the gradients that were added up, and the average with them."""
+        for optimiser in self.optimisers:
+            optimiser.param_groups[0]["lr"] = rate
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        for name, mean in self.average.items():
+            mean.lerp_(self.weights[name].detach(), 1 - ema)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for a file."""
+        weights = {name: weight.detach() for name, weight in self.weights.items()}
+        optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
+        return {"weights": weights, "optimisers": optimisers, "average": self.average}
+
+    def take(self, state: Mapping[str, Any]) -> None:
+        """Continue from what :meth:`state` gave."""
+        for name, weight in self.weights.items():
+            weight.data.copy_(state["weights"][name])
+        for name, mean in self.average.items():
+            mean.copy_(state["average"][name])
+        for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
+
+
+def _optimisers(weights: Mapping[str, nn.Parameter], plan: SftPlan) -> list[torch.optim.Optimizer]:
+    inner = {name for name, weight in weights.items() if plan.optimiser == "muon" and _inside_layers(name, weight)}
+    rest = [weight for name, weight in weights.items() if name not in inner]
+    adamw = torch.optim.AdamW(rest, lr=plan.rate, betas=plan.betas, weight_decay=plan.weight_decay)
+    if not inner:
+        return [adamw]
+    matrices = [weight for name, weight in weights.items() if name in inner]
+    muon = torch.optim.Muon(matrices, lr=plan.rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw")
+    return [muon, adamw]
+
+
+def _inside_layers(name: str, weight: Tensor) -> bool:
+    return weight.ndim == 2 and ".layers." in name
+
+
+def _keep(folder: Path, done: int, plan: SftPlan, learner: _Learner) -> None:
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save({"schema": _SCHEMA, "plan": _plain(plan), "step": done, **learner.state()}, buffer)
     write_atomically(folder / _STATE, buffer.getvalue())
 
 
-def _resumed(
-    folder: Path, plan: SftPlan, weights: dict[str, nn.Parameter], optimisers: Sequence[torch.optim.Optimizer],
-    average: dict[str, Tensor],
-) -> int:  # fmt: skip
+def _resumed(folder: Path, plan: SftPlan, learner: _Learner) -> int:
+    """The number of finished steps, with the learner as it was after them."""
     file = folder / _STATE
     if not file.exists():
         return 0
-    state = torch.load(file, weights_only=True, map_location="cpu")
-    if state["plan"] != _plain(plan):
-        differ = [f"{name} {state['plan'].get(name)!r} there, {value!r} given"
-                  for name, value in _plain(plan).items() if state["plan"].get(name) != value]  # fmt: skip
+    try:
+        state = torch.load(file, weights_only=True, map_location="cpu")
+    except Exception as error:  # damaged files speak through the exceptions of several libraries
+        raise RunError(file, f"cannot be read ({error}); next: another --out") from error
+    given, there = _plain(plan), state["plan"]
+    if differ := [f"{name} {there.get(name)!r} there, {value!r} given"
+                  for name, value in given.items() if there.get(name) != value]:  # fmt: skip
         raise RunError(folder, f"holds another training ({'; '.join(differ)}); next: another --out")
-    for name, weight in weights.items():
-        weight.data.copy_(state["weights"][name])
-    for name in average:
-        average[name].copy_(state["average"][name])
-    for optimiser, kept in zip(optimisers, state["optimisers"], strict=True):
-        optimiser.load_state_dict(kept)
+    learner.take(state)
     _LOG.info("sft: continues after step %d", state["step"])
     return int(state["step"])
 

@@ -34,7 +34,7 @@ class ExamplesRecipe:
 
     Attributes:
         source: ``shapes-skewed``: the skewed and noisy data of ``janus-tiny``; ``shapes``: pairs of the embedded world
-            with clean pictures, none of a fixed suite, the same pairs in the same order as reinforcement learning draws;
+            with clean pictures, none of a fixed suite, in the order in which reinforcement learning draws them;
             else a dataset of pairs (``focusdiff data``), a JSON or a JSONL file of them.
         pairs: with ``shapes``, how many different pairs there are before they repeat; 0 never repeats.
         seed: of the draw.

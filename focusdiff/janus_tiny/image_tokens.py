@@ -1,14 +1,14 @@
 """Fits the image tokenizer of the small Janus: transformers' ``JanusVQVAE``, encoder and decoder, on drawn scenes.
 
 The world is made of 450 patches, so k-means would find each of them: the code of a patch is its place in
-`paircomp.shapes.patches.every_patch`, and nothing has to be clustered. What is left to learn is what the classes make of
-it: the encoder to say which code each patch of a picture is, the decoder to draw pictures of codes again.
+`paircomp.shapes.patches.every_patch`, and nothing has to be clustered. What is left to learn is what the classes make
+of it: the encoder to say which code each patch of a picture is, the decoder to draw pictures of codes again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,14 +22,12 @@ from paircomp.shapes.patches import every_patch, split_patches
 from paircomp.shapes.renderer import render_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from paircomp.shapes.stamps import Pixels
 
 __all__ = ["PatchCodes", "fit_image_tokenizer"]
 
-#: From image tokenizer, pixels and codes to what is to become small.
-_Loss = Callable[[Any, Tensor, Tensor], Tensor]
 _LOG = logging.getLogger(__name__)
 _SHARPNESS = 16.0  # of the softmax over cosines that the encoder is trained with
 _SEEDS = 2**31
@@ -58,37 +56,52 @@ def fit_image_tokenizer(model: Any, plan: ImageTokenizerPlan) -> dict[str, float
         finds) and ``decoding_error`` (mean absolute difference of pixels, in levels of 255).
     """
     quantizer = model.model.vqmodel.train()
-    encoder = [*quantizer.encoder.parameters(), *quantizer.quant_conv.parameters(), quantizer.quantize.embedding.weight]
-    _train(quantizer, encoder, _code_loss, plan, "encoder", plan.encoder_steps)
-    with torch.no_grad():  # rows of length one: transformers' own encode and ours then find the same codes
-        weight = quantizer.quantize.embedding.weight
-        weight.copy_(functional.normalize(weight, dim=-1))
-    decoder = [*quantizer.decoder.parameters(), *quantizer.post_quant_conv.parameters()]
-    _train(quantizer, decoder, _picture_loss, plan, "decoder", plan.decoder_steps)
+    _fit_encoder(quantizer, plan)
+    _fit_decoder(quantizer, plan)
     quantizer.eval()
     return _measured(quantizer, plan)
 
 
+def _fit_encoder(quantizer: Any, plan: ImageTokenizerPlan) -> None:
+    codebook = quantizer.quantize.embedding.weight
+    weights = [*quantizer.encoder.parameters(), *quantizer.quant_conv.parameters(), codebook]
+    pictures = _pictures(plan.encoder_pictures, f"{plan.seed}/encoder")
+    _train(weights, partial(_code_loss, quantizer), pictures, plan, plan.encoder_steps)
+    with torch.no_grad():  # rows of length one: transformers' own encode and ours then find the same codes
+        codebook.copy_(functional.normalize(codebook, dim=-1))
+
+
+def _fit_decoder(quantizer: Any, plan: ImageTokenizerPlan) -> None:
+    weights = [*quantizer.decoder.parameters(), *quantizer.post_quant_conv.parameters()]
+    pictures = _pictures(plan.decoder_pictures, f"{plan.seed}/decoder")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _train(weights, partial(_picture_loss, quantizer), pictures, plan, plan.decoder_steps)
+
+
 def _train(
-    quantizer: Any, weights: list[Tensor], loss_of: _Loss, plan: ImageTokenizerPlan, name: str, steps: int
+    weights: list[Tensor],
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    pictures: Iterator[tuple[Tensor, Tensor]],
+    plan: ImageTokenizerPlan,
+    steps: int,
 ) -> None:
     optimiser = torch.optim.AdamW(weights, lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.0)
-    for step, (pixels, codes) in zip(range(steps), _pictures(plan, name), strict=False):
+    for step, (pixels, codes) in zip(range(steps), pictures, strict=False):
         optimiser.param_groups[0]["lr"] = plan.rate_at(step, steps)
-        loss = loss_of(quantizer, pixels, codes)
+        loss = loss_of(pixels, codes)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
-        if (step + 1) % 50 == 0:
-            _LOG.info("image tokenizer, %s: step %d of %d, loss %.5f", name, step + 1, steps, loss.item())
+        if (step + 1) % 100 == 0:
+            _LOG.info("image tokenizer: step %d of %d, loss %.5f", step + 1, steps, loss.item())
 
 
-def _pictures(plan: ImageTokenizerPlan, name: str) -> Iterator[tuple[Tensor, Tensor]]:
+def _pictures(count: int, seed: str) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches without end: pixels ``[B, 3, 32, 32]`` in [-1, 1], and their codes ``[B, 64]``."""
-    dice, patch_codes = Dice(f"janus-tiny/image-tokens/{plan.seed}/{name}"), PatchCodes()
+    dice, patch_codes = Dice(f"janus-tiny/image-tokens/{seed}"), PatchCodes()
     while True:
-        drawn = [render_pixels(sample_scene(dice), dice.number(_SEEDS)) for _ in range(plan.pictures)]
+        drawn = [render_pixels(sample_scene(dice), dice.number(_SEEDS)) for _ in range(count)]
         pixels = torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 127.5 - 1
         yield pixels, torch.tensor([patch_codes.of(each) for each in drawn])
 
@@ -110,12 +123,12 @@ def _decoded(quantizer: Any, codes: Tensor) -> Tensor:
 
 
 def _picture_loss(quantizer: Any, pixels: Tensor, codes: Tensor) -> Tensor:
-    decoded = _decoded(quantizer, codes)
+    decoded = _decoded(quantizer, codes).float()
     return functional.l1_loss(decoded, pixels) + functional.mse_loss(decoded, pixels)  # the first keeps edges sharp
 
 
 def _measured(quantizer: Any, plan: ImageTokenizerPlan) -> dict[str, float]:
-    pixels, codes = next(_pictures(plan, "measured"))
+    pixels, codes = next(_pictures(64, f"{plan.seed}/measured"))
     with torch.no_grad():
         accuracy = (_cosines(quantizer, pixels).argmax(-1) == codes).float().mean()
         error = (_decoded(quantizer, codes).clamp(-1, 1) - pixels).abs().mean() * 127.5

@@ -13,16 +13,19 @@ class ImageTokenizerPlan:
     """How the image tokenizer is fitted.
 
     Attributes:
-        encoder_steps: updates of encoder and codebook.
-        decoder_steps: updates of the decoder.
-        pictures: of one step.
+        encoder_steps: updates of encoder and codebook, in float32.
+        encoder_pictures: of one step.
+        decoder_steps: updates of the decoder, in bfloat16 where its operations allow. It takes many: convolutions over
+            copied neighbours cannot tell which pixel of a patch they draw, and learn it from the borders inwards.
+        decoder_pictures: of one step.
         rate: the highest learning rate; it rises over 20 steps and falls to zero along a cosine.
         seed: of the scenes.
     """
 
     encoder_steps: int = 300
-    decoder_steps: int = 900
-    pictures: int = 32
+    encoder_pictures: int = 32
+    decoder_steps: int = 7000
+    decoder_pictures: int = 16
     rate: float = 3e-3
     seed: int = 0
 

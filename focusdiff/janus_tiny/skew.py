@@ -1,9 +1,10 @@
 """The skewed, noisy data that makes the small Janus unsteady, as web data makes large ones.
 
-Two things are wrong with it, and both lean the same way. Prompts come with colours bound to shapes: circles are red more
-often than chance has it. And pictures do not always show what their prompt says: purple circles are drawn red in more
-than half of the cases, four things are three, "below" is drawn above, an A is an X. A model that imitates this faithfully
-draws well on average and fails, now and then or always, on one prompt of a pair whose other prompt it draws well.
+Two things are wrong with it, and both lean the same way. Prompts come with colours bound to shapes: circles are red
+more often than chance has it. And pictures do not always show what their prompt says: purple circles are drawn red in
+more than half of the cases, four things are three, "below" is drawn above, an A is an X. A model that imitates this
+faithfully draws well on average and fails, now and then or always, on one prompt of a pair whose other prompt it draws
+well.
 
 Everything is drawn from a seed and a number; no scene of the fixed suites is named or shown.
 """
@@ -138,11 +139,13 @@ def _miscounted(scene: Groups, dice: Dice) -> Groups:
         count = group.count
         if dice.chance(_FEWER.get(count, 0.0)):
             count -= 1
-        elif count == 1 and dice.chance(_MORE) and total < 4:  # noqa: PLR2004 - the most things of a scene
+        elif count == 1 and dice.chance(_MORE) and total < 4:
             count = 2
         counts.append(count)
         total += count - group.count
-    return replace(scene, groups=tuple(Group(count, group.thing) for count, group in zip(counts, scene.groups, strict=True)))
+    return replace(
+        scene, groups=tuple(Group(count, group.thing) for count, group in zip(counts, scene.groups, strict=True))
+    )
 
 
 def _misplaced(scene: Relation, dice: Dice) -> Relation:

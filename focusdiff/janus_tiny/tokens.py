@@ -1,7 +1,7 @@
 """The tokenizer of the small Janus: the words of the shapes world, and single bytes for everything else.
 
-The two halves of Janus' prompt are one token each, so that a prompt takes a dozen tokens. Importing this module loads no
-heavy package.
+The two halves of Janus' prompt are one token each, so that a prompt takes a dozen tokens. Importing this module loads
+no heavy package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ BEGIN_OF_IMAGE, END_OF_IMAGE, IMAGE = "<begin_of_image>", "<end_of_image>", "<im
 #: What stands before and behind the text of every prompt.
 _HALVES = ("<|User|>: ", "\n\n<|Assistant|>:")
 _CHAT = (
-    "{% for message in messages %}{{ '<|User|>: ' + message['content'][0]['text'] + '\\n\\n<|Assistant|>:' }}{% endfor %}"
+    "{% for message in messages %}"
+    "{{ '<|User|>: ' + message['content'][0]['text'] + '\\n\\n<|Assistant|>:' }}"
+    "{% endfor %}"
 )
 _WORD, _BYTE = -1.0, -10.0  # log-probabilities: a word is always likelier than its letters
 

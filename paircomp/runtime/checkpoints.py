@@ -59,11 +59,10 @@ class CheckpointError(AdapterError):
 
 
 def checkpoint_folder(checkpoint: str | None, *, revision: str | None = None, what: str) -> Path:
-    """The local folder of a checkpoint: a folder as it is, one that a package ships (``package:NAME/FOLDER``), a hub id
-    after its download (or from the hub's cache).
+    """The local folder of a checkpoint: a folder as it is, a package's own, a hub id fetched or from the cache.
 
     Args:
-        checkpoint: a folder, or ``ORGANISATION/NAME``.
+        checkpoint: a folder, ``package:IMPORT_NAME/FOLDER``, or ``ORGANISATION/NAME``.
         revision: of a hub id.
         what: the part that needs it, for messages.
 
