@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from focusdiff.janus_tiny.plans import ImageTokenizerPlan
+from focusdiff.janus_tiny.plans import ImageTokenizerPlan, Stretch
 from paircomp.shapes import Dice, sample_scene
 from paircomp.shapes.patches import every_patch, split_patches
 from paircomp.shapes.renderer import render_pixels
@@ -65,36 +65,29 @@ def fit_image_tokenizer(model: Any, plan: ImageTokenizerPlan) -> dict[str, float
 def _fit_encoder(quantizer: Any, plan: ImageTokenizerPlan) -> None:
     codebook = quantizer.quantize.embedding.weight
     weights = [*quantizer.encoder.parameters(), *quantizer.quant_conv.parameters(), codebook]
-    pictures = _pictures(plan.encoder_pictures, f"{plan.seed}/encoder")
-    _train(weights, partial(_code_loss, quantizer), pictures, plan, plan.encoder_steps)
+    _train(weights, partial(_code_loss, quantizer), plan.encoder, f"{plan.seed}/encoder")
     with torch.no_grad():  # rows of length one: transformers' own encode and ours then find the same codes
         codebook.copy_(functional.normalize(codebook, dim=-1))
 
 
 def _fit_decoder(quantizer: Any, plan: ImageTokenizerPlan) -> None:
     weights = [*quantizer.decoder.parameters(), *quantizer.post_quant_conv.parameters()]
-    pictures = _pictures(plan.decoder_pictures, f"{plan.seed}/decoder")
+    _train(weights, partial(_picture_loss, quantizer), plan.decoder, f"{plan.seed}/decoder")
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        _train(weights, partial(_picture_loss, quantizer), pictures, plan, plan.decoder_steps)
+        _train(weights, partial(_squared_loss, quantizer), plan.finish, f"{plan.seed}/decoder 1")
 
 
-def _train(
-    weights: list[Tensor],
-    loss_of: Callable[[Tensor, Tensor], Tensor],
-    pictures: Iterator[tuple[Tensor, Tensor]],
-    plan: ImageTokenizerPlan,
-    steps: int,
-) -> None:
-    optimiser = torch.optim.AdamW(weights, lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.0)
-    for step, (pixels, codes) in zip(range(steps), pictures, strict=False):
-        optimiser.param_groups[0]["lr"] = plan.rate_at(step, steps)
+def _train(weights: list[Tensor], loss_of: Callable[[Tensor, Tensor], Tensor], stretch: Stretch, seed: str) -> None:
+    optimiser = torch.optim.AdamW(weights, lr=stretch.rate, betas=(0.9, 0.99), weight_decay=0.0)
+    for step, (pixels, codes) in zip(range(stretch.steps), _pictures(stretch.pictures, seed), strict=False):
+        optimiser.param_groups[0]["lr"] = stretch.rate_at(step)
         loss = loss_of(pixels, codes)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         if (step + 1) % 100 == 0:
-            _LOG.info("image tokenizer: step %d of %d, loss %.5f", step + 1, steps, loss.item())
+            _LOG.info("image tokenizer, %s: step %d of %d, loss %.5f", seed, step + 1, stretch.steps, loss.item())
 
 
 def _pictures(count: int, seed: str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -123,8 +116,12 @@ def _decoded(quantizer: Any, codes: Tensor) -> Tensor:
 
 
 def _picture_loss(quantizer: Any, pixels: Tensor, codes: Tensor) -> Tensor:
-    decoded = _decoded(quantizer, codes).float()
+    decoded = _decoded(quantizer, codes)
     return functional.l1_loss(decoded, pixels) + functional.mse_loss(decoded, pixels)  # the first keeps edges sharp
+
+
+def _squared_loss(quantizer: Any, pixels: Tensor, codes: Tensor) -> Tensor:
+    return functional.mse_loss(_decoded(quantizer, codes).float(), pixels)
 
 
 def _measured(quantizer: Any, plan: ImageTokenizerPlan) -> dict[str, float]:

@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["ImageTokenizerPlan"]
+__all__ = ["ImageTokenizerPlan", "Stretch"]
+
+_WARM_UP = 20
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One stretch of it.
+
+    Attributes:
+        steps: updates of the weights.
+        pictures: of one step.
+        rate: the highest learning rate; it rises over 20 steps and falls to zero along half a cosine.
+    """
+
+    steps: int
+    pictures: int
+    rate: float
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step, from zero."""
+        return self.rate * min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+    def faults(self) -> Iterator[str]:
+        """What does not fit, each in words."""
+        for name in ("steps", "pictures"):
+            if getattr(self, name) < 1:
+                yield f"{name}: expected a count from 1, got {getattr(self, name)}"
 
 
 @dataclass(frozen=True)
 class ImageTokenizerPlan:
-    """How the image tokenizer is fitted.
+    """All of it.
 
     Attributes:
-        encoder_steps: updates of encoder and codebook, in float32.
-        encoder_pictures: of one step.
-        decoder_steps: updates of the decoder, in bfloat16 where its operations allow. It takes many: convolutions over
-            copied neighbours cannot tell which pixel of a patch they draw, and learn it from the borders inwards.
-        decoder_pictures: of one step.
-        rate: the highest learning rate; it rises over 20 steps and falls to zero along a cosine.
+        encoder: encoder and codebook, until each patch has its code.
+        decoder: the decoder, on absolute and squared errors.
+        finish: the decoder again, on squared errors alone, in bfloat16 where its operations allow. It takes many steps:
+            convolutions over copied neighbours cannot tell which pixel of a patch they draw, and learn it from the
+            borders inwards.
         seed: of the scenes.
     """
 
-    encoder_steps: int = 300
-    encoder_pictures: int = 32
-    decoder_steps: int = 7000
-    decoder_pictures: int = 16
-    rate: float = 3e-3
+    encoder: Stretch = Stretch(300, 32, 3e-3)
+    decoder: Stretch = Stretch(900, 32, 3e-3)
+    finish: Stretch = Stretch(4000, 32, 1e-3)
     seed: int = 0
-
-    def rate_at(self, step: int, steps: int) -> float:
-        """The learning rate of a step of so many."""
-        return self.rate * min(1.0, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -76,13 +76,11 @@ def test_the_whole_model_fits_into_eight_megabytes_of_bfloat16():
 def test_the_image_tokenizer_learns_codes_and_pictures():
     from focusdiff.janus_tiny.image_tokens import fit_image_tokenizer
     from focusdiff.janus_tiny.model import build_model
-    from focusdiff.janus_tiny.plans import ImageTokenizerPlan
+    from focusdiff.janus_tiny.plans import ImageTokenizerPlan, Stretch
 
     model = build_model(0)
     before = model.model.language_model.embed_tokens.weight.clone()
-    fit = fit_image_tokenizer(
-        model, ImageTokenizerPlan(encoder_steps=6, encoder_pictures=4, decoder_steps=6, decoder_pictures=4)
-    )
+    fit = fit_image_tokenizer(model, ImageTokenizerPlan(Stretch(6, 4, 3e-3), Stretch(6, 4, 3e-3), Stretch(2, 4, 1e-3)))
     assert fit["code_accuracy"] > 5 / 450  # chance is one in 450
     assert fit["decoding_error"] < 90
     assert torch.equal(before, model.model.language_model.embed_tokens.weight)
