@@ -43,7 +43,7 @@ def build_config() -> JanusConfig:
             channel_multiplier=[1, 2, 3], num_res_blocks=1, num_patches=SIDE // PATCH, projection_dim=_WIDTH,
             image_token_embed_dim=_WIDTH,
         ),
-        image_token_id=tokenizer.token_to_id(IMAGE), tie_word_embeddings=False,
+        image_token_id=tokenizer.get_vocab()[IMAGE], tie_word_embeddings=False,
     )  # fmt: skip
 
 

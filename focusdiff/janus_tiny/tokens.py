@@ -7,7 +7,7 @@ no heavy package.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paircomp.shapes import vocabulary
 from paircomp.shapes.glyphs import GLYPHS
@@ -65,7 +65,8 @@ def write_processor(folder: Path, *, side: int, image_tokens: int) -> None:
     """
     from transformers import JanusImageProcessorPil, JanusProcessor, PreTrainedTokenizerFast
 
-    tokenizer = PreTrainedTokenizerFast(
+    make_tokenizer: Any = PreTrainedTokenizerFast
+    tokenizer = make_tokenizer(
         tokenizer_object=build_tokenizer(), bos_token=BEGIN, eos_token=END, pad_token=PAD, padding_side="left",
         extra_special_tokens={"boi_token": BEGIN_OF_IMAGE, "eoi_token": END_OF_IMAGE, "image_token": IMAGE},
         clean_up_tokenization_spaces=False,

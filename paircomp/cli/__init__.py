@@ -6,7 +6,8 @@ Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that failed, 130 i
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import ClassVar, NoReturn
 
 import click
 
@@ -35,7 +36,7 @@ _COMMANDS = {
 class Commands(LazyCommands):
     """Finds built-in and plugin commands by name."""
 
-    rooms = _COMMANDS
+    rooms: ClassVar[Mapping[str, str]] = _COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Built-in commands in the order of use, then those of plugins; broken ones are named on stderr."""

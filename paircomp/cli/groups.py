@@ -9,7 +9,7 @@ import difflib
 import importlib
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -25,7 +25,7 @@ class LazyCommands(click.Group):
         rooms: ``module:attribute`` of each command, in the order of use.
     """
 
-    rooms: Mapping[str, str] = {}
+    rooms: ClassVar[Mapping[str, str]] = {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names, in the order of use."""
