@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "training_pairs"]
 
 #: Fields that change no result; a run may be continued with others.
-_INCIDENTAL = ("checkpoint_every", "keep")
+_INCIDENTAL = ("checkpoint_every", "keep", "probe_every")
 
 
 def train(

@@ -136,6 +136,8 @@ class LoopRecipe:
         compile: pass the language model through ``torch.compile`` (costs its time once).
         checkpoint_every: steps between checkpoints; the last step always has one.
         keep: checkpoints kept, the newest ones.
+        probe_every: steps between looks at what the policy makes of the pairs' ground truth, which change nothing: the
+            log-probability of the right picture and of the other prompt's; 0 never looks.
     """
 
     steps: int
@@ -146,6 +148,7 @@ class LoopRecipe:
     compile: bool = False
     checkpoint_every: int = 100
     keep: int = 2
+    probe_every: int = 0
 
     def faults(self) -> Iterator[str]:
         """What does not fit, each in words."""

@@ -37,6 +37,7 @@ class StepPictures:
         rollout_log_probs: ``[B, L]`` as the sampler computed them; NaN for ground truth.
         keep: ``[B, L, ...]`` masks of a truncated sampler, as its rollout gave them; ``None`` where nothing was cut.
         pictures: B, decoded from the tokens: what is rewarded is what the tokens show, ground truth included.
+        decoded: how many different ones.
         scores: what the reward will say, in parts: positions of members and the future of their rewards.
     """
 
@@ -46,6 +47,7 @@ class StepPictures:
     rollout_log_probs: Tensor
     keep: Tensor | None
     pictures: list[Image]
+    decoded: int
     scores: list[tuple[list[int], Future[Sequence[float]]]]
 
     def rewards(self) -> list[float]:
@@ -55,6 +57,11 @@ class StepPictures:
             for place, score in zip(places, future.result(), strict=True):
                 found[place] = float(score)
         return found
+
+    def rows(self, rows: list[int]) -> tuple[list[str], Tensor, Tensor | None]:
+        """Prompts, tokens and masks of some members, as a policy takes them."""
+        keep = None if self.keep is None else self.keep[rows]
+        return [self.members[row].prompt for row in rows], self.tokens[rows], keep
 
     def mask(self, kind: Kind) -> Tensor:
         """``[B]`` of booleans: members of this kind."""
@@ -95,6 +102,7 @@ class _Parts:
         self._tokens: list[tuple[list[int], Tensor]] = []
         self._rollouts: list[tuple[list[int], Rollout]] = []
         self._pictures: dict[int, Image] = {}
+        self._decoded = 0
         self._scores: list[tuple[list[int], Future[Sequence[float]]]] = []
 
     def sample(self, places: list[int]) -> None:
@@ -103,7 +111,7 @@ class _Parts:
             seeds = [seed for place in places if (seed := self._members[place].seed) is not None]
             rollout = self._policy.sample(prompts, seeds=seeds)
         self._rollouts.append((places, rollout))
-        self._take(places, rollout.tokens)
+        self._take(places, rollout.tokens, range(len(places)))
 
     def encode(self, places: list[int]) -> None:
         """Ground truth: each picture is encoded once, however many prompts it is held against."""
@@ -114,13 +122,15 @@ class _Parts:
                         if (picture := self._members[place].picture) is not None}  # fmt: skip
             row = {number: index for index, number in enumerate(pictures)}
             encoded = self._policy.encode(list(pictures.values()))
-            tokens = encoded[[row[id(self._members[place].picture)] for place in places]]
-        self._take(places, tokens)
+        self._take(places, encoded, [row[id(self._members[place].picture)] for place in places])
 
-    def _take(self, places: list[int], tokens: Tensor) -> None:
+    def _take(self, places: list[int], tokens: Tensor, row: Sequence[int]) -> None:
+        """Decode each picture once and ask the reward about every member; `row` says whose tokens are whose."""
         with self._stopwatch("decode"):
-            pictures = self._policy.decode(tokens)
-        self._tokens.append((places, tokens))
+            decoded = self._policy.decode(tokens)
+        self._decoded += len(decoded)
+        self._tokens.append((places, tokens[list(row)]))
+        pictures = [decoded[each] for each in row]
         self._pictures.update(zip(places, pictures, strict=True))
         members = [self._members[place] for place in places]
         asked = [member.prompt for member in members], pictures, [member.subtask for member in members]
@@ -133,11 +143,12 @@ class _Parts:
         tokens = _placed(self._tokens, count, fill=0)
         log_probs = [(places, each.log_probs) for places, each in self._rollouts if each.log_probs is not None]
         keep = [(places, each.keep) for places, each in self._rollouts if each.keep is not None]
+        unknown = tokens.new_full(tokens.shape, float("nan"), dtype=torch.float32)
         return StepPictures(
             self._members, sizes, tokens,
-            _placed(log_probs, count, fill=float("nan")) if log_probs else torch.full(tokens.shape, float("nan")),
+            _placed(log_probs, count, fill=float("nan")) if log_probs else unknown,
             _placed(keep, count, fill=255) if keep else None,  # ground truth: every code had a chance
-            [self._pictures[place] for place in range(count)], self._scores,
+            [self._pictures[place] for place in range(count)], self._decoded, self._scores,
         )  # fmt: skip
 
 

@@ -17,17 +17,19 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
 
-from focusdiff.groups import Group, groups_of, pad_rewards, unpadded
-from focusdiff.objective import Objective, exact_kl, group_advantages, k3, normalised
+from focusdiff.flops import member_flops
+from focusdiff.groups import groups_of, pad_rewards, unpadded
+from focusdiff.member_passes import MemberPasses, probe
+from focusdiff.objective import Objective, group_advantages, normalised
 from focusdiff.rollout import StepPictures, draw_step
 from focusdiff.run_folder import RunFolder, TrainerState
 from focusdiff.schedules import piecewise_linear
-from focusdiff.step_metrics import Tally, count_members, count_rewards
+from focusdiff.step_metrics import Tally, count_rewards
 from focusdiff.stopwatch import Stopwatch
 from paircomp.errors import OutOfMemory, RunError
 from paircomp.runtime.memory import is_out_of_memory
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from paircomp.protocols import Policy
 
 __all__ = ["Trainer"]
+
+Part = TypeVar("Part")
 
 
 class Trainer:
@@ -64,7 +68,6 @@ class Trainer:
     ) -> None:  # fmt: skip
         self.recipe = recipe
         self.policy = policy
-        self.reference = reference
         self.pairs = pairs
         self.reward = reward
         self.folder = folder
@@ -75,10 +78,12 @@ class Trainer:
         self._weights = [weight for weight in policy.module.parameters() if weight.requires_grad]
         asked = recipe.optimiser
         optimiser = torch.optim.AdamW(self._weights, lr=asked.rate, betas=asked.betas, weight_decay=asked.weight_decay)
+        self._flops = member_flops(policy, [prompt for pair in pairs.draw(0, 1) for prompt in pair.prompts])
         if recipe.loop.compile:
             policy.module.compile()
         policy.module.train()
         self._module, self._optimiser = accelerator.prepare(policy.module, optimiser)
+        self._passes = MemberPasses(recipe, policy, reference, self._module, accelerator)
 
     def run(self) -> None:
         """Train to the last step, then write the model."""
@@ -105,10 +110,15 @@ class Trainer:
         recipe, stopwatch, tally = self.recipe, Stopwatch(), Tally()
         probability = piecewise_linear(step, recipe.groups.probability, total=recipe.loop.steps)
         rate = recipe.optimiser.schedule.at(step + 1, recipe.loop.steps) * self.state.learning_rate_scale
+        pairs = self.pairs.draw(step, recipe.prompts.pairs)
         groups = groups_of(
-            self.pairs.draw(step, recipe.prompts.pairs), recipe.groups,
+            pairs, recipe.groups,
             seed=recipe.loop.seed, step=step, probability=probability,
         )  # fmt: skip
+
+        if recipe.loop.probe_every and step % recipe.loop.probe_every == 0:
+            with stopwatch("probe"):
+                probe(self.policy, self._own(pairs), tally, at_once=recipe.loop.micro_batch)
 
         with self._memory("rollout_batch", recipe.loop.rollout_batch or sum(map(len, groups))):
             drawn = draw_step(
@@ -117,7 +127,7 @@ class Trainer:
 
         with self._memory("micro_batch", recipe.loop.micro_batch):
             with stopwatch("reference"):
-                reference = self._reference_log_probs(drawn)
+                reference = self._passes.reference_log_probs(drawn)
 
             with stopwatch("reward"):  # what is left of it: it works since the first picture was decoded
                 rewards = drawn.rewards()
@@ -133,25 +143,13 @@ class Trainer:
                 members = sum(map(len, groups))
                 self._update(step, drawn, advantages, reference, members, tally)
 
-        for name, seconds in stopwatch.seconds.items():
-            tally.highest(f"seconds/{name}", [seconds])
+        self._count_costs(tally, drawn, stopwatch)
         numbers = self._gathered(tally)
         return {**numbers, "learning_rate": rate, "ground_truth_probability": probability}
 
-    def _own(self, groups: Sequence[Group]) -> Sequence[Group]:
-        """The groups of this process; a group is never cut, so its advantages need no other process."""
-        return groups[self.accelerator.process_index :: self.accelerator.num_processes]
-
-    def _reference_log_probs(self, drawn: StepPictures) -> Tensor:
-        """``[B, L]``; zeros where no KL is asked for."""
-        if self.reference is None:
-            return torch.zeros(drawn.tokens.shape)
-        found = torch.zeros(drawn.tokens.shape, device=drawn.tokens.device)
-        with torch.no_grad(), self.accelerator.autocast():
-            for rows in _micro_batches(_by_length(drawn, range(len(drawn.members))), self.recipe.loop.micro_batch):
-                prompts, tokens, keep = _rows(drawn, rows)
-                found[rows] = self.reference.log_probs(prompts, tokens, keep=keep)
-        return found
+    def _own(self, whole: Sequence[Part]) -> Sequence[Part]:
+        """The pairs or groups of this process; a group is never cut, so its advantages need no other process."""
+        return whole[self.accelerator.process_index :: self.accelerator.num_processes]
 
     def _update(
         self, step: int, drawn: StepPictures, advantages: Tensor, reference: Tensor, members: int, tally: Tally
@@ -169,23 +167,23 @@ class Trainer:
         objective = self._objective(drawn, advantages)
         trained = objective.counted | objective.regularised
         self._optimiser.zero_grad()
-        for rows, last in _with_last(_micro_batches(_by_length(drawn, _places(trained)), self.recipe.loop.micro_batch)):
+        for rows, last in _with_last(self._passes.batches(drawn, trained)):
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self._module):
-                log_probs, divergence = self._log_probs(drawn, rows, reference)
-                here = Objective(*(each[rows].to(log_probs.device) for each in objective))
+                log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
+                here = Objective(*(each[rows] for each in objective))
                 per_token = here.loss(
                     log_probs, divergence, beta=self.recipe.objective.beta, epsilon=self.recipe.objective.epsilon
                 )
                 loss = normalised(per_token, images=members, kind=self.recipe.objective.normalisation)
                 self.accelerator.backward(loss * self.accelerator.num_processes)  # processes are averaged
             tally.add("loss", loss.item())
-            self._count(tally, drawn, rows, log_probs.detach(), divergence.detach(), reference)
+            self._passes.count(tally, drawn, rows, log_probs, divergence, reference)
         norm = float(self.accelerator.clip_grad_norm_(self._weights, self.recipe.optimiser.max_gradient_norm))
         tally.highest("gradient_norm", [norm])
-        for rows in _micro_batches(_by_length(drawn, _places(~trained)), self.recipe.loop.micro_batch):
+        for rows in self._passes.batches(drawn, ~trained):
             with torch.no_grad():  # looked at, not learnt from
-                log_probs, divergence = self._log_probs(drawn, rows, reference)
-            self._count(tally, drawn, rows, log_probs, divergence, reference)
+                log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
+            self._passes.count(tally, drawn, rows, log_probs, divergence, reference)
         if not math.isfinite(norm):
             self._diverged(step, norm)
         self._optimiser.step()
@@ -194,30 +192,18 @@ class Trainer:
         sampled, negative = drawn.mask("sampled"), drawn.mask("negative")
         counted = ~negative if self.recipe.groups.negatives == "statistics" else torch.ones_like(negative)
         regularised = counted if self.recipe.objective.kl_members == "all" else sampled
-        return Objective(advantages, counted, regularised & (self.recipe.objective.beta > 0))
+        told = advantages, counted, regularised & (self.recipe.objective.beta > 0)
+        return Objective(*(each.to(drawn.tokens.device) for each in told))
 
-    def _log_probs(self, drawn: StepPictures, rows: list[int], reference: Tensor) -> tuple[Tensor, Tensor]:
-        """``[b, L]`` log-probabilities and KL of some members, with gradient."""
-        prompts, tokens, keep = _rows(drawn, rows)
-        with self.accelerator.autocast():
-            if self.recipe.objective.kl == "k3" or self.reference is None:
-                log_probs = self.policy.log_probs(prompts, tokens, keep=keep, module=self._module)
-                return log_probs, k3(log_probs, reference[rows].to(log_probs.device))
-            every = self.policy.log_distributions(prompts, tokens, keep=keep)  # [b, L, V]
-            with torch.no_grad():
-                others = self.reference.log_distributions(prompts, tokens, keep=keep)
-        return every.gather(-1, tokens[..., None])[..., 0], exact_kl(every, others)
-
-    def _count(
-        self, tally: Tally, drawn: StepPictures, rows: list[int], log_probs: Tensor, divergence: Tensor,
-        reference: Tensor,
-    ) -> None:  # fmt: skip
-        known = {"log_prob": log_probs}
-        if self.reference is not None:
-            known |= {"k3": k3(log_probs, reference[rows].to(log_probs.device)), "kl": divergence}
-        count_members(tally, [drawn.members[row].kind for row in rows], known)
-        distance = (log_probs.cpu() - drawn.rollout_log_probs[rows].cpu()).abs().nan_to_num(nan=0.0)
-        tally.highest("rollout_difference", [float(distance.max())])
+    def _count_costs(self, tally: Tally, drawn: StepPictures, stopwatch: Stopwatch) -> None:
+        for name, seconds in stopwatch.seconds.items():
+            tally.highest(f"seconds/{name}", [seconds])
+        watched = int(drawn.mask("negative").sum()) if self.recipe.groups.negatives == "statistics" else 0
+        sampled, members = int(drawn.mask("sampled").sum()), len(drawn.members)
+        parts = self._flops.step(sampled=sampled, decoded=drawn.decoded, trained=members - watched, watched=watched,
+                                 reference=self._passes.reference is not None)  # fmt: skip
+        for name, count in {"": sum(parts.values()), **{f"/{name}": count for name, count in parts.items()}}.items():
+            tally.add(f"flops{name}", count)
 
     def _gathered(self, tally: Tally) -> dict[str, float]:
         if self.accelerator.num_processes == 1:
@@ -231,8 +217,8 @@ class Trainer:
             return
         asked = self.controller.observe(step, numbers)
         self.state.learning_rate_scale = asked.learning_rate_scale
-        if asked.move_reference and self.reference is not None:
-            self.reference = self.policy.frozen_copy()
+        if asked.move_reference and self._passes.reference is not None:
+            self._passes.reference = self.policy.frozen_copy()
             self.state.reference_moved = True
         if asked.reason:
             self.event(step, "steadiness", asked.reason)
@@ -252,8 +238,8 @@ class Trainer:
         self.state = self.folder.read_state(found[-1])
         tensors = torch.load(found[-1] / "trainer.pt", map_location="cpu", weights_only=True)
         self._optimiser.load_state_dict(tensors["optimiser"])
-        if "reference" in tensors and self.reference is not None:
-            self.reference.module.load_state_dict(tensors["reference"])
+        if "reference" in tensors and self._passes.reference is not None:
+            self._passes.reference.module.load_state_dict(tensors["reference"])
         if self.controller is not None:
             self.controller.load_state_dict(self.state.controller)
         if self.accelerator.is_main_process:
@@ -266,8 +252,8 @@ class Trainer:
         if self.controller is not None:
             self.state.controller = self.controller.state_dict()
         tensors: dict[str, Any] = {"optimiser": self._optimiser.state_dict()}
-        if self.state.reference_moved and self.reference is not None:
-            tensors["reference"] = self.reference.module.state_dict()
+        if self.state.reference_moved and self._passes.reference is not None:
+            tensors["reference"] = self._passes.reference.module.state_dict()
         place = self.folder.write_checkpoint(self.policy, self.state, tensors, keep=self.recipe.loop.keep)
         self._tell("on_checkpoint", self.state.step, place)
 
@@ -318,25 +304,6 @@ class Trainer:
                 f"training: memory ran out with loop.{field}={now}; next: loop.{field}={max(1, now // 2)}, and run the "
                 "same command again"
             ) from error
-
-
-def _rows(drawn: StepPictures, rows: list[int]) -> tuple[list[str], Tensor, Tensor | None]:
-    keep = None if drawn.keep is None else drawn.keep[rows]
-    return [drawn.members[row].prompt for row in rows], drawn.tokens[rows], keep
-
-
-def _places(mask: Tensor) -> list[int]:
-    return [int(place) for place in mask.nonzero()[:, 0]]
-
-
-def _by_length(drawn: StepPictures, rows: Sequence[int]) -> list[int]:
-    """Members ordered so that micro-batches hold prompts of similar length: less padding, fewer masks."""
-    return sorted(rows, key=lambda row: (len(drawn.members[row].prompt), row))
-
-
-def _micro_batches(rows: Sequence[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(rows), size):
-        yield list(rows[start : start + size])
 
 
 def _with_last(parts: Iterator[list[int]]) -> Iterator[tuple[list[int], bool]]:
