@@ -28,6 +28,8 @@ _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show where an err
               help="Trainings at a time, one thread each.")  # fmt: skip
 @click.option("--base", default="janus-tiny", show_default=True, metavar="MODEL", help="Model that all start from.")
 @click.option("--recipe", default="shapes", show_default=True, metavar="NAME|FILE", help="Recipe of the RL arms.")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE",
+              help="Change a value of the recipe in all RL arms (groups.samples=12); may be repeated.")  # fmt: skip
 @click.option("--suite", default="shapes-dev", show_default=True, metavar="NAME",
               help="Suite that results are read on; choices are made on shapes-dev, shapes is read once.")  # fmt: skip
 @click.option("--judge", "judges", multiple=True, default=("pixels",), show_default=True, metavar="NAME",
@@ -45,9 +47,10 @@ def ablate_command(out: Path, **given: Any) -> None:
     """
     from focusdiff.ablation.results import read_results
     from focusdiff.ablation.worker import Job
+    from paircomp.runtime.capabilities import parse_options
 
     job = Job(out, given["base"], given["recipe"], given["suite"], judges=tuple(given["judges"]), limit=given["limit"],
-              steps=given["steps"])  # fmt: skip
+              steps=given["steps"], settings=parse_options(given["settings"], where="--set"))  # fmt: skip
     outcomes = [] if given["table_only"] else _run(job, given["arms"], given["seeds"], given["jobs"])
     results = read_results(out)
     _show(results, job, as_json=given["as_json"])

@@ -24,6 +24,7 @@ __all__ = ["draw_curves"]
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 _DASHES = ("-", "--", "-.", ":")
 _TITLES: Mapping[Measure, str] = {"s_a": "$s_a$", "s_g": "$s_g$", "gap": "gap", "full_pass": "full pass"}
+_STYLE = {"font.size": 10, "svg.hashsalt": "focusdiff", "axes.spines.top": False, "axes.spines.right": False}
 _WIDTH, _HEIGHT, _DPI = 10.0, 6.4, 160
 _ARMS_SHOWN = tuple(name for name in ARMS if name != BASE)
 
@@ -45,31 +46,30 @@ def draw_curves(results: Sequence[ArmResult], folder: Path, *, name: str = "curv
     drawn = [result for result in results if len(result.curve) > 1]
     if not drawn:
         return []
-    figure = _figure(drawn)
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError as error:
+        raise UnavailableError("learning curves", package="matplotlib", remedy=install_line(["matplotlib"])) from error
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-    for path in paths:
-        # No date: the same results give the same bytes.
-        figure.savefig(path, dpi=_DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+    with mpl.rc_context(_STYLE):
+        figure = _figure(drawn)
+        for path in paths:  # no date: the same results give the same bytes
+            figure.savefig(path, dpi=_DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
     return paths
 
 
 def _figure(drawn: Sequence[ArmResult]) -> Figure:
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UnavailableError("learning curves", package="matplotlib", remedy=install_line(["matplotlib"])) from error
-    with mpl.rc_context({"font.size": 10, "svg.hashsalt": "focusdiff", "axes.spines.top": False,
-                         "axes.spines.right": False}):  # fmt: skip
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-        plots = figure.subplots(2, 2, sharex=True)
-        for plot, measure in zip(plots.flat, MEASURES, strict=True):
-            _draw_measure(plot, drawn, measure)
-        for plot in plots[1]:
-            plot.set_xlabel("share of training done, %")
-        lines, labels = plots.flat[0].get_legend_handles_labels()
-        figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    plots = figure.subplots(2, 2, sharex=True)
+    for plot, measure in zip(plots.flat, MEASURES, strict=True):
+        _draw_measure(plot, drawn, measure)
+    for plot in plots[1]:
+        plot.set_xlabel("share of training done, %")
+    lines, labels = plots.flat[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from paircomp.errors import ConfigError, RunMismatchError
+from paircomp.run_store import differences
 from paircomp.runtime.files import write_json
 from paircomp.scoring import Means, PairValues, macro, subtask_means
 
@@ -172,6 +173,5 @@ def refuse_other_setting(folder: Path, stored: Mapping[str, Any], given: Mapping
     Raises:
         RunMismatchError: names every setting that differs.
     """
-    names = dict.fromkeys([*stored, *given])
-    if changed := [(name, stored.get(name), given.get(name)) for name in names if stored.get(name) != given.get(name)]:
+    if changed := differences(stored, given):
         raise RunMismatchError(folder, changed)

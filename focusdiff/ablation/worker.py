@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from focusdiff.ablation.results import ArmResult, result_path, write_result
 from paircomp.errors import PairCompError
 from paircomp.evaluation import resolve_model
 from paircomp.plugins import Registry
+from paircomp.runtime.checkpoints import checkpoint_folder
 from paircomp.runtime.files import StepLock
 from paircomp.runtime.machine import package_versions, this_machine
 from paircomp.suites import load_suite
@@ -44,6 +46,7 @@ class Job:
         judges: of the results; the first is shown first.
         limit: at most so many pairs of the suite, for a quick look.
         steps: of training instead of the recipe's, for a quick look.
+        settings: values of the recipe by ``section.key`` that all RL arms share, for other conditions.
     """
 
     out: Path
@@ -54,6 +57,7 @@ class Job:
     judges: tuple[str, ...] = ("pixels",)
     limit: int | None = None
     steps: int | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -65,14 +69,33 @@ class Job:
         return cls(**{**said, "out": Path(said["out"]), "samplers": tuple(said["samplers"]),
                       "judges": tuple(said["judges"])})  # fmt: skip
 
+    def base_spec(self) -> ModelSpec:
+        """The model that training starts from: one of the catalogue, or a folder of Janus weights."""
+        if Path(self.base).is_dir():
+            return ModelSpec(Path(self.base).name, "janus", checkpoint=self.base, suite=self.suite)
+        return resolve_model(Registry(), model=self.base)
+
     def setting(self) -> dict[str, Any]:
         """What must agree among the results of one folder."""
         suite = load_suite(Registry(), self.suite)
+        spec = self.base_spec()
         return {
-            "suite": {"name": suite.name, "digest": suite.digest, "limit": self.limit}, "base": self.base,
-            "recipe": self.recipe, "steps": self.steps, "judges": list(self.judges),
-            "samplers": sampler_settings([SAMPLERS[name] for name in self.samplers]),
+            "suite": {"name": suite.name, "digest": suite.digest, "limit": self.limit},
+            "base": {"model": spec.name, "weights": _weights(spec)},
+            "recipe": {"name": self.recipe, "steps": self.steps, "values": dict(self.settings)},
+            "judges": list(self.judges), "samplers": sampler_settings([SAMPLERS[name] for name in self.samplers]),
         }  # fmt: skip
+
+
+def _weights(spec: ModelSpec) -> str | None:
+    """Digest of a checkpoint's weights; ``None`` where there are none."""
+    if spec.checkpoint is None:
+        return None
+    folder = checkpoint_folder(spec.checkpoint, revision=spec.revision, what=f"model {spec.name!r}")
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -105,16 +128,16 @@ def run_arm(arm: Arm, seed: int, job: Job, *, train: ArmTrainer) -> ArmResult:
         arm: which.
         seed: of training and of the images drawn afterwards.
         job: what all arms share.
-        train: trains it; not called for the base.
+        train: trains it, and looks into the base.
 
     Raises:
         PairCompError: whatever stands in the way, in one line.
     """
     folder = job.out / "work" / f"{arm.name}--seed{seed}"
     began, cpu = time.monotonic(), time.process_time()
-    trained = TrainedArm() if arm.training == "none" else train(arm, seed, job, folder)
+    trained = train(arm, seed, job, folder)
     ended, cpu_ended = time.monotonic(), time.process_time()
-    spec = resolve_model(Registry(), model=job.base)
+    spec = job.base_spec()
     if trained.checkpoint is not None:
         spec = spec.overridden(checkpoint=str(trained.checkpoint))
     measured = _measure_all(spec, seed, job, folder)

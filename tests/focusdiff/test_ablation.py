@@ -46,7 +46,8 @@ def result(arm: str, seed: int, lift: float, *, setting: str = "one") -> ArmResu
 
 
 def never(arm: Arm, seed: int, job: Job, folder: Path) -> TrainedArm:
-    raise AssertionError(f"{arm.name} was trained")
+    assert arm.training == "none"
+    return TrainedArm()
 
 
 def test_a_result_survives_its_file(tmp_path: Path) -> None:
