@@ -24,7 +24,6 @@ __all__ = ["draw_curves"]
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 _DASHES = ("-", "--", "-.", ":")
 _TITLES: Mapping[Measure, str] = {"s_a": "$s_a$", "s_g": "$s_g$", "gap": "gap", "full_pass": "full pass"}
-_STYLE = {"font.size": 10, "svg.hashsalt": "focusdiff", "axes.spines.top": False, "axes.spines.right": False}
 _WIDTH, _HEIGHT, _DPI = 10.0, 6.4, 160
 _ARMS_SHOWN = tuple(name for name in ARMS if name != BASE)
 
@@ -52,7 +51,8 @@ def draw_curves(results: Sequence[ArmResult], folder: Path, *, name: str = "curv
         raise UnavailableError("learning curves", package="matplotlib", remedy=install_line(["matplotlib"])) from error
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context({"font.size": 10, "svg.hashsalt": "focusdiff", "axes.spines.top": False,
+                         "axes.spines.right": False}):  # fmt: skip
         figure = _figure(drawn)
         for path in paths:  # no date: the same results give the same bytes
             figure.savefig(path, dpi=_DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
