@@ -1,9 +1,9 @@
-"""Finding models, generators, judges, suites and commands by name.
+"""Finding models, generators, judges, captioners, suites and commands by name.
 
 Built-ins and third parties enter by the same doors: entry-point groups (`paircomp.models`, `paircomp.generators`,
-`paircomp.policies`, `paircomp.judges`, `paircomp.suites`, `paircomp.commands`) or a Python file given with
-``--plugin``. Nothing is imported before it is asked for. A plugin that cannot be loaded is a warning with its name,
-never a crash; two plugins that claim one name are refused when that name is asked for.
+`paircomp.policies`, `paircomp.judges`, `paircomp.captioners`, `paircomp.suites`, `paircomp.commands`) or a Python file
+given with ``--plugin``. Nothing is imported before it is asked for. A plugin that cannot be loaded is a warning with
+its name, never a crash; two plugins that claim one name are refused when that name is asked for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Broken", "Registry"]
 
-Kind = Literal["model", "generator", "policy", "judge", "suite", "command"]
+Kind = Literal["model", "generator", "policy", "judge", "captioner", "suite", "command"]
 
 # A judge's answers lie in a folder of its name.
 _NO_FOLDER = re.compile(r"[/\\\x00]|^\.|^$")
@@ -61,7 +61,7 @@ class Registry:
 
     Args:
         plugin_files: Python files that may define ``MODELS`` (a sequence of `ModelSpec`), ``GENERATORS``,
-            ``POLICIES``, ``JUDGES`` and ``SUITES`` (mappings of name to factory).
+            ``POLICIES``, ``JUDGES``, ``CAPTIONERS`` and ``SUITES`` (mappings of name to factory).
 
     Attributes:
         broken: plugins that could not be loaded so far; commands print them as warnings.
@@ -114,6 +114,10 @@ class Registry:
     def policy(self, name: str) -> PolicyFactory:
         """The factory of a policy; raises as :meth:`generator` does."""
         return cast(PolicyFactory, self._load("policy", name))
+
+    def captioner(self, name: str) -> Callable[..., Any]:
+        """The factory of a captioner (docs/data.md); raises as :meth:`generator` does."""
+        return cast("Callable[..., Any]", self._load("captioner", name))
 
     def suite(self, name: str) -> Suite:
         """A suite by name; raises as :meth:`generator` does; errors of the suite's own factory become one line."""

@@ -18,7 +18,16 @@ from paircomp.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ImageFile", "PairImage", "PairList", "PairSequence", "TrainingPair", "read_pairs", "read_prompts"]
+__all__ = [
+    "ImageFile",
+    "PairImage",
+    "PairList",
+    "PairSequence",
+    "TrainingPair",
+    "inside_folder",
+    "read_pairs",
+    "read_prompts",
+]
 
 
 class PairImage(Protocol):
@@ -154,7 +163,7 @@ def read_pairs(path: str | PathLike[str], *, repeated: bool = True) -> PairSeque
     """
     place = Path(path)
     if place.is_dir():
-        place = _inside(place)
+        place = inside_folder(place)
     if place.is_dir() or place.suffix == ".parquet":
         from focusdiff.data.parquet_pairs import ParquetPairs
 
@@ -164,7 +173,7 @@ def read_pairs(path: str | PathLike[str], *, repeated: bool = True) -> PairSeque
     return PairList(place, list(read_json_pairs(place)))
 
 
-def _inside(folder: Path) -> Path:
+def inside_folder(folder: Path) -> Path:
     """What of a folder is to be read: itself where it holds parquet files, else its one JSON or JSON Lines file."""
     if any(folder.glob("*.parquet")) or any((folder / "data").glob("*.parquet")):
         return folder
