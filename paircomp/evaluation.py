@@ -6,7 +6,8 @@ take the place of the function ``paircomp.evaluate`` after its first import.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from paircomp.errors import ConfigError, MissingImagesError, RunMismatchError
 from paircomp.model_choice import default_run_path, resolve_model
 from paircomp.pipeline import Progress, StepCount, generate_images, import_images, judge_held_out, judge_images
+from paircomp.pipeline.judge import Arrival
 from paircomp.pipeline.readiness import refuse_missing_judge, refuse_what_cannot_run
 from paircomp.plugins import Registry
 from paircomp.protocols import ImageGenerator, Judge, JudgeFactory
@@ -23,11 +25,12 @@ from paircomp.run_store import ImageIndex, Run, Selection, differences
 from paircomp.run_store.score_table import read_judged
 from paircomp.runtime.callables import CallableGenerator, callable_spec
 from paircomp.runtime.capabilities import build, check_options, effective_options, takes
+from paircomp.runtime.feed import Pause
 from paircomp.runtime.machine import resolve_device
 from paircomp.runtime.shards import ALL, Shard
 from paircomp.runtime.training_manifest import trained_with_judge
 from paircomp.suites import checked_suite, load_suite
-from paircomp.types import ModelSpec, Suite
+from paircomp.types import ImageKey, ModelSpec, Suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +64,7 @@ class Evaluation:
         selection: which pairs.
         out: the run folder.
         shard: which share of the work this process does.
+        overlap: draw and judge at the same time; ``None`` does so where both fit on this machine.
         generator: a ready generator instead of one by name, for callables.
     """
 
@@ -80,7 +84,10 @@ class Evaluation:
     selection: Selection = field(default_factory=Selection)
     out: Path | None = None
     shard: Shard = ALL
+    overlap: bool | None = None
     generator: ImageGenerator | None = None
+    # Two threads that import the same large packages at once can fail, so parts are loaded one at a time.
+    _loading: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def model_name(self) -> str:
@@ -144,15 +151,25 @@ class Evaluation:
                 "revision": spec.revision, "recipe": recipe, "dtype": self.dtype or spec.dtype,
                 "run_seed": self.seed}  # fmt: skip
 
-    def generate(self, run: Run, progress: Progress | None = None) -> StepCount:
-        """Draw what is missing, or take in the existing images."""
+    def generate(
+        self, run: Run, progress: Progress | None = None, *,
+        settled: Callable[[ImageKey, Mapping[str, Any]], None] = lambda key, record: None,
+    ) -> StepCount:  # fmt: skip
+        """Draw what is missing, or take in the existing images.
+
+        Args:
+            run: where they go.
+            progress: hears of each image.
+            settled: called with each image that is drawn and its record.
+        """
         if self.spec is None:
             begin = partial(self._begin, run, "import", device=None)
             return import_images(run, self.suite, self.selection, begin=begin, shard=self.shard, progress=progress)
         begin = partial(self._begin, run, "generate", device=resolve_device(self.device))
         return generate_images(
             run, self.suite, self.open_generator, self.selection,
-            who=self.spec.adapter, begin=begin, shard=self.shard, batch_size=self.batch_size, progress=progress,
+            who=self.spec.adapter, begin=begin, settled=settled, shard=self.shard, batch_size=self.batch_size,
+            progress=progress,
         )  # fmt: skip
 
     def _begin(self, run: Run, step: str, **said: Any) -> None:
@@ -171,19 +188,21 @@ class Evaluation:
         # An adapter of hub weights names a parameter for their revision; -o revision=... goes before the catalogue's.
         pinned = {"revision": self.spec.revision} if self.spec.revision and takes(factory, "revision") else {}
         dtype = self.dtype or self.spec.dtype
-        generator: ImageGenerator = build(
-            factory, f"generator {self.spec.adapter!r}", "generate",
-            checkpoint=self.spec.checkpoint, device=device, dtype=dtype, **{**pinned, **self.spec.recipe},
-        )  # fmt: skip
+        with self._loading:
+            generator: ImageGenerator = build(
+                factory, f"generator {self.spec.adapter!r}", "generate",
+                checkpoint=self.spec.checkpoint, device=device, dtype=dtype, **{**pinned, **self.spec.recipe},
+            )  # fmt: skip
         return generator
 
     def open_judge(self) -> Judge:
         """Load the judge."""
         factory = self.registry.judge(self.judge_name)
-        judge: Judge = build(
-            factory, f"judge {self.judge_name!r}", "judge",
-            checkpoint=self.judge_checkpoint, device=resolve_device(self.device), **self.judge_options,
-        )  # fmt: skip
+        with self._loading:
+            judge: Judge = build(
+                factory, f"judge {self.judge_name!r}", "judge",
+                checkpoint=self.judge_checkpoint, device=resolve_device(self.device), **self.judge_options,
+            )  # fmt: skip
         return judge
 
     @property
@@ -201,13 +220,17 @@ class Evaluation:
             return self.cross
         return bool(getattr(self.registry.judge(self.judge_name), "cross_by_default", False))
 
-    def judge_run(self, run: Run, progress: Progress | None = None, *, images: ImageIndex | None = None) -> StepCount:
+    def judge_run(
+        self, run: Run, progress: Progress | None = None, *, images: ImageIndex | None = None,
+        arriving: Iterable[Arrival | Pause] | None = None,
+    ) -> StepCount:  # fmt: skip
         """Ask the judge what it has not been asked.
 
         Args:
             run: holds the images.
             progress: hears of each answer.
             images: what the generate step of this process left (`StepCount.images`), to save a second reading.
+            arriving: images as a generate step that goes on now settles them.
         """
         name = self.judge_name
         identity = judge_identity(self.registry.judge(name), name, self.judge_checkpoint, self.judge_options)
@@ -215,7 +238,8 @@ class Evaluation:
         begin = partial(self._begin, run, "judge", device=device, judge=name)
         return judge_images(
             run, self.suite, self.open_judge, self.selection, name=name, identity=identity, cross=self.asks_cross(),
-            begin=begin, images=images, shard=self.shard, batch_size=self.batch_size, progress=progress,
+            begin=begin, images=images, arriving=arriving, shard=self.shard, batch_size=self.batch_size,
+            progress=progress,
         )  # fmt: skip
 
     def judge_held_out(self, run: Run, progress: Progress | None = None) -> StepCount | None:
@@ -380,6 +404,8 @@ def evaluate(  # noqa: PLR0913 - each one an option of the command, all but two 
         >>> evaluate("sketch", limit=12).report()["average"]["s_a"] > 0.5  # doctest: +SKIP
         True
     """
+    from paircomp.steps import draw_and_judge
+
     registry = Registry([Path(file) for file in plugin_files])
     pairs = checked_suite(suite) if isinstance(suite, Suite) else load_suite(registry, str(suite))
     generator: ImageGenerator | None = None
@@ -395,8 +421,7 @@ def evaluate(  # noqa: PLR0913 - each one an option of the command, all but two 
     )  # fmt: skip
     evaluation.check()
     run = evaluation.open_run()
-    drawn = evaluation.generate(run, progress)
-    evaluation.judge_run(run, progress, images=drawn.images)
+    draw_and_judge(evaluation, run, progress)
     evaluation.judge_held_out(run, progress)
     return EvaluatedRun(run, pairs, evaluation.selection)
 

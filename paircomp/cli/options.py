@@ -185,7 +185,7 @@ def evaluation_of(given: dict[str, Any]) -> Evaluation:
         judge_options=parse_options(given.get("judge_options", ()), where="option -j"), seed=given.get("seed", 0),
         device=given["device"], dtype=given.get("dtype"), batch_size=given["batch_size"], cross=given.get("cross"),
         selection=Selection(given["limit"], tuple(given["subtasks"]) or None), out=given["out"],
-        shard=shard_of(given.get("shard")),
+        shard=shard_of(given.get("shard")), overlap=given.get("overlap"),
     )  # fmt: skip
     evaluation.check()
     return evaluation

@@ -34,29 +34,30 @@ def _said(count: StepCount) -> str:
 
 
 class PlainProgress:
-    """A line at the start and the end of a step, and every ten seconds between them."""
+    """A line at the start and the end of a step, and every ten seconds between them; two steps may go on at once."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._started = self._last = time.monotonic()
-        self._what = ""
+        self._started: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._what: dict[str, str] = {}
 
     def start(self, count: StepCount, *, what: str) -> None:
         """Say what is to be done."""
-        self._started = self._last = time.monotonic()
-        self._what = what
+        self._started[count.step] = self._last[count.step] = time.monotonic()
+        self._what[count.step] = what
         if not self._quiet:
             click.echo(f"{count.step}: {count.total} {what}, {count.cached} cached", err=True)
 
     def advance(self, count: StepCount) -> None:
         """Say how far it is, now and then."""
         now = time.monotonic()
-        if not self._quiet and now - self._last >= _LINE_SECONDS:
-            self._last = now
-            rate = count.new / max(now - self._started, 1e-9)
+        if not self._quiet and now - self._last[count.step] >= _LINE_SECONDS:
+            self._last[count.step] = now
+            rate = count.new / max(now - self._started[count.step], 1e-9)
             left = (count.total - count.cached - count.new) / max(rate, 1e-9)
-            done = count.cached + count.new
-            click.echo(f"{count.step}: {done}/{count.total} {self._what}, {rate:.1f}/s, {left:.0f} s left", err=True)
+            done, what = f"{count.cached + count.new}/{count.total}", self._what[count.step]
+            click.echo(f"{count.step}: {done} {what}, {rate:.1f}/s, {left:.0f} s left", err=True)
 
     def finish(self, count: StepCount) -> None:
         """Say what was done."""
@@ -69,11 +70,11 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A bar with rate, time left and counts."""
+    """A bar for each step that goes on, with rate, time left and counts."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
         self._console = Console(stderr=True, highlight=False)
@@ -82,28 +83,29 @@ class LiveProgress:
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[said]}"),
             console=self._console, transient=True,
         )  # fmt: skip
-        self._task: int | None = None
-        self._started = 0.0
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
 
     def start(self, count: StepCount, *, what: str) -> None:
         """Show the bar."""
         self._bars.start()
-        self._started = time.monotonic()
-        self._task = self._bars.add_task(count.step, total=count.total, completed=count.cached, rate="", said=what)
+        self._started[count.step] = time.monotonic()
+        task = self._bars.add_task(count.step, total=count.total, completed=count.cached, rate="", said=what)
+        self._tasks[count.step] = task
 
     def advance(self, count: StepCount) -> None:
         """Move the bar."""
-        if self._task is not None:
-            rate = count.new / max(time.monotonic() - self._started, 1e-9)
-            self._bars.update(self._task, completed=count.cached + count.new,  # type: ignore[arg-type]
+        if count.step in self._tasks:
+            rate = count.new / max(time.monotonic() - self._started[count.step], 1e-9)
+            self._bars.update(self._tasks[count.step], total=count.total, completed=count.cached + count.new,
                               rate=f"{rate:.1f}/s", said=_said(count))  # fmt: skip
 
     def finish(self, count: StepCount) -> None:
         """Replace the bar by one line."""
-        if self._task is not None:
-            self._bars.remove_task(self._task)  # type: ignore[arg-type]
-            self._task = None
-        self._bars.stop()
+        if count.step in self._tasks:
+            self._bars.remove_task(self._tasks.pop(count.step))
+        if not self._tasks:
+            self._bars.stop()
         self._console.print(f"{count.step:>9}  {_said(count)}, {count.seconds:.1f} s", style="dim")
 
     def say(self, message: str) -> None:

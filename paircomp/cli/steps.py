@@ -41,6 +41,8 @@ _images = click.option("--images", type=click.Path(path_type=Path), metavar="DIR
 @_images
 @_out
 @shard_option
+@click.option("--overlap/--no-overlap", default=None,
+              help="Draw and judge at the same time; default where it is certain that both fit.")  # fmt: skip
 @click.option("--unscored", type=click.Choice(["exclude", "zero"]), default="exclude", show_default=True,
               help="What unscored images do to the headline; the report holds both.")  # fmt: skip
 @click.option("--estimate", is_flag=True, help="Only say how many images and judgements, and how long.")
@@ -78,13 +80,15 @@ def _run_steps(evaluation: Evaluation, run: Run) -> MissingImagesError | None:
     """Draw and judge; the error where not one image could be had, so that the report still says why."""
     from paircomp.cli.progress import progress_for
     from paircomp.errors import MissingImagesError
+    from paircomp.steps import draw_and_judge
 
     progress = progress_for()
     with _stdout_kept_for_results():
-        drawn = evaluation.generate(run, progress)
         try:
-            evaluation.judge_run(run, progress, images=drawn.images)
+            draw_and_judge(evaluation, run, progress)
         except MissingImagesError as error:
+            if not run.read_images(evaluation.suite).reasons:
+                raise  # nothing was even tried: there is no report to write
             return error
         evaluation.judge_held_out(run, progress)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from paircomp.errors import GenerationError
@@ -41,7 +41,7 @@ def missing_images(
         yield GenerationRequest(key, suite.pairs[key.pair].prompts[key.prompt], image_seed(run_seed, suite.name, key))
 
 
-def generate_images(
+def generate_images(  # noqa: PLR0913 - all but four keyword-only
     run: Run,
     suite: Suite,
     open_generator: Callable[[], ImageGenerator],
@@ -49,6 +49,7 @@ def generate_images(
     *,
     who: str,
     begin: Callable[[], None] = lambda: None,
+    settled: Callable[[ImageKey, Mapping[str, Any]], None] = lambda key, record: None,
     shard: Shard = ALL,
     batch_size: int | None = None,
     progress: Progress | None = None,
@@ -62,6 +63,7 @@ def generate_images(
         selection: which pairs.
         who: the generator's name, for messages.
         begin: called once the step is ours, to record that it began.
+        settled: called with each image and its record, once both are written.
         shard: which share of the selection; other processes see to the others.
         batch_size: largest batch, never above the generator's ``max_batch_size``; default found while drawing, and
             remembered in the run.
@@ -96,6 +98,7 @@ def generate_images(
                     for outcome in _runner(generator, who, size).run(requests):
                         key, record = _store(run, writer, outcome, who=who)
                         index.take(key, record)
+                        settled(key, record)
                         count.new += 1
                         count.unscored += "sha256" not in record
                         count.usd += _cost(outcome)

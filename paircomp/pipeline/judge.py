@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from paircomp.errors import JudgeError, MissingImagesError
+from paircomp.errors import JudgeError
 from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
-from paircomp.pipeline.share import wanted_images
+from paircomp.pipeline.questions import OpenQuestions
 from paircomp.protocols import Judge
-from paircomp.run_store import ImageIndex, ImageState, JudgeFolder, JudgementTable, PartWriter, Run, Selection
+from paircomp.run_store import ImageIndex, JudgeFolder, JudgementTable, PartWriter, Run, Selection
 from paircomp.runtime.answers import AnswerFault, checked_judgement
 from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
+from paircomp.runtime.feed import Pause
 from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.runtime.shards import ALL, Shard
 from paircomp.types import ImageKey, Judgement, JudgeRequest, Question, Suite
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+__all__ = ["Arrival", "judge_images"]
 
-__all__ = ["judge_images"]
+#: An image that was just settled, and its record.
+Arrival = tuple[ImageKey, Mapping[str, Any]]
 
 
 def judge_images(  # noqa: PLR0913 - all but four keyword-only
@@ -38,6 +38,7 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
     cross: bool,
     begin: Callable[[], None] = lambda: None,
     images: ImageIndex | None = None,
+    arriving: Iterable[Arrival | Pause] | None = None,
     shard: Shard = ALL,
     batch_size: int | None = None,
     progress: Progress | None = None,
@@ -54,6 +55,7 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
         cross: ask about the other prompts of the pair too.
         begin: called once the step is ours, to record that it began.
         images: the images as a generate step of this process just left them; read from the run where absent.
+        arriving: images and their records as a generate step that goes on now settles them; the step ends with it.
         shard: which share of the images; other processes see to the others.
         batch_size: images at a time, never above the judge's ``max_batch_size``; default found while judging, and
             remembered in the run.
@@ -69,7 +71,7 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
     with run.lock(f"judge {name}", shard=shard):
         begin()
         folder.settle(identity)
-        work = _Work(run, suite, folder, selection, shard=shard, images=images, cross=cross)
+        work = _Work(run, suite, folder, selection, shard=shard, images=images, arriving=arriving, cross=cross)
         remembered = RememberedBatchSize(folder.path)
         started = time.monotonic()
         heard.start(work.count, what="judgements")
@@ -81,6 +83,7 @@ def judge_images(  # noqa: PLR0913 - all but four keyword-only
                 ):
                     folder.settle({"says": identity_of(judge)})
                     work.do(judge, writer, heard, size=remembered.choose(judge, batch_size), who=f"judge {name!r}")
+            work.refuse_nothing()
         finally:
             if work.count.new:  # a torn record stays in its file; it is worth a word only while it is done again
                 work.count.dropped = work.dropped
@@ -102,51 +105,46 @@ class _Work:
         *,
         shard: Shard,
         images: ImageIndex | None,
+        arriving: Iterable[Arrival | Pause] | None,
         cross: bool,
     ) -> None:
-        self._suite = suite
         self._images = run.images_folder
         self._index = images or run.read_images(suite)
+        self._arriving = arriving
         records = folder.records
-        self._table = JudgementTable(self._index).read(records.read())
-        asked = self._asked(wanted_images(suite, selection.pairs(suite), shard), shard, cross=cross)
-        self._open = asked & ~self._table.settled()
-        self.count = StepCount("judge", total=int(asked.sum()))
-        self.dropped = records.dropped + self._table.dropped
-        self.count.cached = self.count.total - int(self._open.sum())
+        table = JudgementTable(self._index).read(records.read())
+        self._open = OpenQuestions(run, suite, self._index, table, selection=selection, shard=shard, cross=cross,
+                                   arriving=arriving is not None)  # fmt: skip
+        self.count = self._open.count
+        self.dropped = records.dropped + table.dropped
 
-    def _asked(self, wanted: NDArray[np.bool_], shard: Shard, *, cross: bool) -> NDArray[np.bool_]:
-        """``[P, T, K, T]``: the questions about those of the `wanted` images (``[P, T, K]``) that are there."""
-        import numpy as np
+    def _requests(self, writer: PartWriter, progress: Progress) -> Iterator[JudgeRequest | Pause]:
+        for key, questions in self._open.at_start():
+            yield from self._request(key, questions, writer, progress)
+        for arrival in self._arriving or ():
+            if isinstance(arrival, Pause):
+                yield arrival
+            else:
+                yield from self._request(arrival[0], self._open.arrive(*arrival), writer, progress)
+        self._open.nothing_more()
 
-        drawn: NDArray[np.bool_] = wanted & (self._index.state == ImageState.DRAWN)
-        refused = (self._index.state[wanted] == ImageState.REFUSED).all()  # true also where a shard has no share
-        if not drawn.any() and (shard.whole or not refused):
-            reason = next(iter(self._index.reasons.values()), None)
-            said = "" if reason is None else f" (the generator said: {reason})"
-            raise MissingImagesError(self._images, f"there is no image to judge{said}; next: paircomp generate")
-        prompts = drawn.shape[1]
-        counts = np.fromiter((len(pair.prompts) for pair in self._suite.pairs), int, len(drawn))
-        there = np.arange(prompts) < counts[:, None]  # [P, judged prompt]
-        about = np.ones((prompts, prompts), bool) if cross else np.eye(prompts, dtype=bool)
-        asked: NDArray[np.bool_] = np.einsum("ptk,tj,pj->ptkj", drawn, about, there)
-        return asked
+    def _request(
+        self, key: ImageKey, questions: tuple[Question, ...], writer: PartWriter, progress: Progress
+    ) -> Iterator[JudgeRequest]:
+        """The request about one image; none where nothing is open or the image cannot be read."""
+        if not questions:
+            return
+        try:
+            image = read_rgb(_bytes_of(self._images / key.filename))
+        except UnreadableImageError as error:
+            for question in questions:
+                self._write_unscored(writer, key, question.judged_prompt, f"unreadable: {error}", progress)
+            return
+        yield JudgeRequest(key, (image,), questions)
 
-    def _requests(self, writer: PartWriter, progress: Progress) -> Iterator[JudgeRequest]:
-        import numpy as np
-
-        for place in np.argwhere(self._open.any(axis=3)).tolist():
-            key = ImageKey(*place)
-            prompts = np.flatnonzero(self._open[key]).tolist()
-            pair = self._suite.pairs[key.pair]
-            try:
-                image = read_rgb(_bytes_of(self._images / key.filename))
-            except UnreadableImageError as error:
-                for prompt in prompts:
-                    self._write_unscored(writer, key, prompt, f"unreadable: {error}", progress)
-                continue
-            questions = tuple(Question(prompt, pair.prompts[prompt], pair.subtask) for prompt in prompts)
-            yield JudgeRequest(key, (image,), questions)
+    def refuse_nothing(self) -> None:
+        """Complain where all images that arrived are none."""
+        self._open.refuse_nothing()
 
     def do(self, judge: Judge, writer: PartWriter, progress: Progress, *, size: BatchSize, who: str) -> None:
         """Ask everything that is open."""

@@ -38,7 +38,7 @@ class StepCount:
 
 
 class Progress(Protocol):
-    """Hears of a step's progress; called from one thread."""
+    """Hears of a step's progress, one call at a time; two steps may go on at once, each with a `count` of its own."""
 
     def start(self, count: StepCount, *, what: str) -> None:
         """A step begins; `count` is kept up to date until :meth:`finish`."""

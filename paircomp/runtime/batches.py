@@ -7,13 +7,13 @@ once, nothing else) and keeps every answer that arrived before something broke.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from paircomp.errors import AdapterError, OutOfMemory, PairCompError
+from paircomp.runtime.feed import Pause
 from paircomp.runtime.memory import forget_frames, free_device_memory, is_out_of_memory
 
 __all__ = ["Answered", "BatchRunner", "BatchSize", "Failed", "batch_size_for"]
@@ -145,14 +145,23 @@ class BatchRunner(Generic[Request, Answer]):
         self._failures = 0
         self.batch_size = batch_size
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:
+    def run(self, requests: Iterable[Request | Pause]) -> Iterator[Answered[Answer] | Failed[Request]]:
         """Answers and failures, as they come.
+
+        Args:
+            requests: where one is a pause, what was collected goes out at once, as a smaller batch.
 
         Raises:
             AdapterError: of the class `failure`, when the contract is broken or everything fails.
         """
-        stream = iter(requests)
-        while batch := list(itertools.islice(stream, self.batch_size.size)):
+        batch: list[Request] = []
+        for request in requests:
+            if not isinstance(request, Pause):
+                batch.append(request)
+            if batch and (isinstance(request, Pause) or len(batch) >= self.batch_size.size):
+                yield from self._run_batch(batch)
+                batch = []
+        if batch:
             yield from self._run_batch(batch)
 
     def _run_batch(self, batch: list[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:

@@ -17,7 +17,7 @@ from typing import Any
 from paircomp.errors import UnavailableError
 from paircomp.runtime.shards import local_rank
 
-__all__ = ["Accelerator", "Machine", "package_versions", "resolve_device", "this_machine"]
+__all__ = ["Accelerator", "Machine", "gpus_seen", "package_versions", "resolve_device", "this_machine"]
 
 _NVIDIA_SECONDS = 3.0
 _RECORDED = ("paircomp", "numpy", "scipy", "pillow", "torch", "transformers", "diffusers", "openai")
@@ -122,10 +122,17 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
-def _own_gpu() -> str:
+def gpus_seen() -> int:
+    """How many GPUs torch can use here; 0 where there is no torch."""
+    if "cuda" not in _torch_devices():
+        return 0
     import torch
 
-    rank, count = local_rank(os.environ), torch.cuda.device_count()
+    return int(torch.cuda.device_count())
+
+
+def _own_gpu() -> str:
+    rank, count = local_rank(os.environ), gpus_seen()
     return "cuda" if rank is None or count < 2 else f"cuda:{rank % count}"
 
 
