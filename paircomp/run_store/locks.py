@@ -7,19 +7,28 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from paircomp.runtime.files import StepLock, waiting_lock
+from paircomp.runtime.files import StepLock, is_locked, waiting_lock
 from paircomp.runtime.shards import Shard
 
-__all__ = ["manifest_lock", "step_lock"]
+__all__ = ["is_at_work", "manifest_lock", "step_lock"]
 
 #: A thousand shards that start at the same moment wait for each other here, a few milliseconds each.
 _SECONDS = 120.0
+_MANIFEST = "run.lock"
 _SHARD_FILE = re.compile(r"-(\d+)of(\d+)\.lock$")
 
 
 def manifest_lock(run: Path) -> contextlib.AbstractContextManager[None]:
     """Hold the files of a run that are rewritten (``run.json``, identities) for the moment of rewriting them."""
-    return waiting_lock(run / "locks" / "run.lock", seconds=_SECONDS)
+    return waiting_lock(run / "locks" / _MANIFEST, seconds=_SECONDS)
+
+
+def is_at_work(run: Path) -> bool:
+    """Whether a process is in a step of this run, though it may have stored nothing yet.
+
+    Exact while the manifest lock is held, under which steps are begun.
+    """
+    return any(is_locked(path) for path in (run / "locks").glob("*.lock") if path.name != _MANIFEST)
 
 
 @contextlib.contextmanager

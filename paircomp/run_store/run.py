@@ -17,7 +17,7 @@ from typing import Any
 from paircomp.errors import MissingImagesError, RunError, RunMismatchError
 from paircomp.run_store.image_index import ImageIndex
 from paircomp.run_store.judgement_table import JudgementTable
-from paircomp.run_store.locks import manifest_lock, step_lock
+from paircomp.run_store.locks import is_at_work, manifest_lock, step_lock
 from paircomp.run_store.records import RecordFolder
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.runtime.machine import package_versions, this_machine
@@ -107,7 +107,7 @@ class Run:
                     run = cls.open(path)
                     if not (changed := differences(run.identity, wanted)):
                         return run
-                    if run.holds_records():
+                    if run.holds_records() or is_at_work(path):
                         raise RunMismatchError(path, changed)
                     run._forget_identities()  # made by a command that failed before its first result
                 else:
@@ -214,9 +214,16 @@ class Run:
         return step_lock(self.path, step, shard)
 
     def begin(self, step: str, *, selection: Selection, device: str | None = None, **said: Any) -> None:
-        """Append an invocation: what is being done, with which versions, where and by which command."""
+        """Append an invocation: what is being done, with which versions, where and by which command.
+
+        Raises:
+            RunMismatchError: a command with other settings took this folder before either had stored anything.
+        """
         with disk_faults(self.path), manifest_lock(self.path):
-            self.manifest = self.open(self.path).manifest
+            stored = self.open(self.path).manifest
+            if changed := differences(stored["identity"], self.identity):
+                raise RunMismatchError(self.path, changed)
+            self.manifest = stored
             self.manifest["invocations"].append({
                 "step": step,
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -20,7 +20,7 @@ from typing import Any
 
 from paircomp.errors import RunError
 
-__all__ = ["StepLock", "disk_faults", "sync_files", "waiting_lock", "write_atomically", "write_json"]
+__all__ = ["StepLock", "disk_faults", "is_locked", "sync_files", "waiting_lock", "write_atomically", "write_json"]
 
 # Windows locks bytes, and a locked byte cannot be read: lock one far beyond the text that names the holder.
 _LOCKED_BYTE = 1 << 30
@@ -119,7 +119,7 @@ class StepLock:
         step: named in the message.
 
     Raises:
-        RunError: another process holds it; the message names that process.
+        RunError: another process holds it; the message names that process. Or the disk is full or read-only.
     """
 
     def __init__(self, path: Path, *, step: str) -> None:
@@ -128,6 +128,10 @@ class StepLock:
         self._handle: int | None = None
 
     def __enter__(self) -> StepLock:
+        with disk_faults(self._path):
+            return self._entered()
+
+    def _entered(self) -> StepLock:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -161,6 +165,17 @@ class StepLock:
             return f"process {said['pid']} on {said['host']}"
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock on `path` at this moment."""
+    if not path.is_file():
+        return False
+    handle = os.open(path, os.O_RDWR)
+    try:
+        return not _try_lock(handle)
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -55,6 +55,8 @@ class FakeVLMServer(http.server.ThreadingHTTPServer):
         key: required in every request, where given.
         seconds: time an answer takes.
         logits: the "model".
+        faults: what happens to the question of that number, from one; ``None`` answers it as its prompt says.
+        port: to listen at; 0 takes any that is free.
     """
 
     daemon_threads = True
@@ -63,8 +65,10 @@ class FakeVLMServer(http.server.ThreadingHTTPServer):
     def __init__(
         self, *, exact: str = "honoured", tokenizer: bool | str = True, models: tuple[str, ...] = ("fake-vlm",),
         most: int = 20, key: str | None = None, seconds: float = 0.0, logits: Logits = by_redness,
+        faults: Callable[[int], str | None] = lambda number: None, port: int = 0,
     ) -> None:  # fmt: skip
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", port), Handler)
+        self.faults = faults
         self.exact, self.tokenizer, self.models, self.most = exact, tokenizer, models, most
         self.key, self.seconds, self.logits = key, seconds, logits
         self.asked: list[dict[str, Any]] = []
@@ -137,7 +141,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         steps = plan[1].split() if plan else ["ok"]
         with self.server.changed:
             self.server.times[prompt] += 1
-            step = self.server.broken or steps[min(self.server.times[prompt], len(steps)) - 1]
+            fault = self.server.faults(self.server.times.total())
+            step = self.server.broken or fault or steps[min(self.server.times[prompt], len(steps)) - 1]
         if body["top_logprobs"] > self.server.most:
             self.reply(400, error("bad_request", f"top_logprobs: at most {self.server.most}, see --max-logprobs"))
             return
