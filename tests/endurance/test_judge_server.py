@@ -95,8 +95,13 @@ def every(number: int, step: str) -> Faults:
 
 @pytest.mark.parametrize(
     "faults",
-    [every(20, "500"), every(20, "503"), every(20, "hangup"), every(20, "halfjson"), every(40, "slow")],
-    ids=["5% errors", "5% overloaded", "5% hung up", "5% torn answers", "some far too slow"],
+    [
+        pytest.param(every(20, "500"), id="5% errors"),
+        pytest.param(every(40, "slow"), id="some far too slow"),
+        pytest.param(every(20, "503"), id="5% overloaded", marks=pytest.mark.slow),
+        pytest.param(every(20, "hangup"), id="5% hung up", marks=pytest.mark.slow),
+        pytest.param(every(20, "halfjson"), id="5% torn answers", marks=pytest.mark.slow),
+    ],
 )
 def test_faults_that_pass_change_nothing(tmp_path: Path, undisturbed: Path, faults: Faults) -> None:
     run, said = tmp_path / "run", tmp_path / "said.txt"
