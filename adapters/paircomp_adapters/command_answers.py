@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from paircomp.errors import GenerationError
 from paircomp.runtime.images import UnreadableImageError, read_rgb
+from paircomp.runtime.json_text import parse_json
 from paircomp.types import Generated, GenerationRequest, ImageKey
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read_answer(line: str, *, folder: Path, ours: Path) -> Generated:
 
 def _parsed(line: str) -> tuple[dict[str, Any], list[str]]:
     try:
-        answer = json.loads(line)
+        answer = parse_json(line)
     except ValueError:
         return {}, ["expected one JSON object per line"]
     if not isinstance(answer, dict):

@@ -202,7 +202,7 @@ def _content(picture: Mapping[str, Any], timeout: float) -> bytes:
     if isinstance(encoded, str) and encoded:
         try:
             return base64.b64decode(encoded, validate=True)
-        except binascii.Error as error:
+        except (binascii.Error, ValueError) as error:  # letters beyond ASCII are a ValueError
             raise UnreadableImageError(f"b64_json is not base64 ({error})") from error
     if isinstance(url, str) and url.startswith("data:"):
         return _content({"b64_json": url.partition(",")[2]}, timeout)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from paircomp.errors import EntryError
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.runtime.images import UnreadableImageError, read_rgb
+from paircomp.runtime.json_text import parse_json
 from paircomp_leaderboard.archives import BundleFile
 from paircomp_leaderboard.entries import read_entry
 from paircomp_leaderboard.verification import Verification
@@ -33,7 +33,7 @@ def accept(found: Verification, entries: Path) -> Path:
         if folder.exists():
             shutil.rmtree(folder)
         write_atomically(folder / "pairs.jsonl", file.read("entry/pairs.jsonl"))
-        write_json(folder / "entry.json", json.loads(file.read("entry/entry.json")))
+        write_json(folder / "entry.json", parse_json(file.read("entry/entry.json")))
         write_json(folder / "verification.json", found.to_json())
         for name, content in pictures.items():
             write_atomically(folder / "thumbnails" / name, content, sync=False)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from paircomp.errors import EntryError
 from paircomp.report.schema import report_schema
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
+from paircomp.runtime.json_text import parse_json
 from paircomp_leaderboard.json_schema import schema_faults
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def parse_pairs(content: bytes, suite: Mapping[str, Any]) -> tuple[list[dict[str
     faults: list[str] = []
     for number, line in enumerate(content.splitlines(), start=1):
         try:
-            pair = json.loads(line)
+            pair = parse_json(line)
         except ValueError as error:
             faults.append(f"pairs.jsonl line {number}: not JSON ({str(error)[:80]})")
             continue
@@ -275,8 +276,8 @@ def _bytes(file: Path, entry: Path) -> bytes:
 
 def _read_json(file: Path, entry: Path) -> dict[str, Any]:
     try:
-        said = json.loads(_bytes(file, entry))
-    except (ValueError, RecursionError) as error:
+        said = parse_json(_bytes(file, entry))
+    except ValueError as error:
         raise EntryError(entry, [f"{file.name} is not JSON ({str(error)[:80]})"]) from error
     if not isinstance(said, dict):
         raise EntryError(entry, [f"{file.name}: expected an object, got {type(said).__name__}"])

@@ -7,13 +7,13 @@ arithmetic alone. Somebody who forges judgements, scores and summary alike is fo
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from paircomp.errors import EntryError, PairCompError
+from paircomp.runtime.json_text import parse_json
 from paircomp.types import ImageKey, Suite
 from paircomp_leaderboard.archives import BundleFile
 from paircomp_leaderboard.bundles import BUNDLE_SCHEMA
@@ -107,8 +107,8 @@ class _Bundle:
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         try:
-            records = [json.loads(line) for line in self.file.read(name).splitlines()]
-        except (ValueError, RecursionError) as error:
+            records = [parse_json(line) for line in self.file.read(name).splitlines()]
+        except ValueError as error:
             raise EntryError(self.file.path, [f"{name}: not JSON Lines ({str(error)[:80]})"]) from error
         if not all(isinstance(record, dict) for record in records):
             raise EntryError(self.file.path, [f"{name}: expected an object a line"])
@@ -170,9 +170,9 @@ def _check(
 
 def _read_entry(bundle: _Bundle) -> Sequence[str]:
     try:
-        bundle.said = json.loads(bundle.file.read("bundle.json"))
-        said = json.loads(bundle.file.read("entry/entry.json"))
-    except (ValueError, RecursionError) as error:
+        bundle.said = parse_json(bundle.file.read("bundle.json"))
+        said = parse_json(bundle.file.read("entry/entry.json"))
+    except ValueError as error:
         return [f"bundle.json or entry.json is not JSON ({str(error)[:80]})"]
     if not isinstance(bundle.said, dict) or bundle.said.get("schema") != BUNDLE_SCHEMA:
         return [f"bundle.json: expected schema {BUNDLE_SCHEMA}"]

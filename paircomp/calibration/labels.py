@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from paircomp.calibration.controls import Case, Probe
 from paircomp.errors import ConfigError
 from paircomp.runtime.images import UnreadableImageError, read_rgb
+from paircomp.runtime.json_text import parse_json
 
 __all__ = ["LABEL", "read_labels"]
 
@@ -47,7 +47,7 @@ def read_labels(path: Path) -> list[Case]:
 
 def _take(line: str, number: int, folder: Path, asked: dict[Path, list[Probe]], faults: list[str]) -> None:
     try:
-        said = json.loads(line)
+        said = parse_json(line)
     except ValueError as error:
         faults.append(f"line {number}: not JSON ({error})")
         return

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from paircomp.errors import ConfigError
+from paircomp.runtime.json_text import parse_json
 
 __all__ = ["FileDecomposer", "QuestionsMissingError", "RuleDecomposer", "faults_of"]
 
@@ -88,7 +89,7 @@ class FileDecomposer:
     def __init__(self, path: Path) -> None:
         try:
             content = path.read_bytes()
-            said = json.loads(content)
+            said = parse_json(content)
         except (OSError, ValueError) as error:
             raise ConfigError([f"file {path}: not readable as JSON ({error})"], where="questions") from error
         held = said.get("questions") if isinstance(said, dict) else None

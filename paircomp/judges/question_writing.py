@@ -7,7 +7,6 @@ The file is part of the judge's identity; the language model is not asked again 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from paircomp.errors import JudgeError, PairCompError
 from paircomp.judges.decomposition import faults_of
 from paircomp.plugins import Registry
 from paircomp.runtime.files import write_json
+from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.openai_client import OpenAIServer
 from paircomp.runtime.remote import Patience, RemoteCalls
 from paircomp.suites import load_suite
@@ -91,7 +91,7 @@ def _questions(server: OpenAIServer, model: str, prompt: str) -> list[str]:
     )
     try:
         text = str(answer["choices"][0]["message"]["content"])
-        found = json.loads(text[text.index("[") : text.rindex("]") + 1])
+        found = parse_json(text[text.index("[") : text.rindex("]") + 1])
         return list(dict.fromkeys(str(question) for question in found))
     except (KeyError, IndexError, TypeError, ValueError):
         return []  # told of with all others at the end

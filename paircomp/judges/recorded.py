@@ -7,12 +7,12 @@ scores of other judges, with the same statistics, reports and comparisons.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from paircomp.errors import ConfigError
+from paircomp.runtime.json_text import parse_json
 from paircomp.types import ImageKey, Judgement, JudgeRequest
 
 __all__ = ["RecordedJudge", "recorded"]
@@ -67,7 +67,7 @@ class RecordedJudge:
 
 def _scores(content: bytes, path: Path) -> dict[ImageKey, float]:
     try:
-        said = json.loads(content)
+        said = parse_json(content, nan=True)
     except ValueError as error:
         raise ConfigError([f"file {path}: not JSON ({error})"], where="judge 'recorded'") from error
     rows = [row for rows in said.values() if isinstance(rows, list) for row in rows] if isinstance(said, dict) else []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 from pathlib import Path
 
 from paircomp.runtime.batches import BatchSize, batch_size_for
 from paircomp.runtime.files import write_json
+from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.machine import this_machine
 
 __all__ = ["RememberedBatchSize"]
@@ -43,7 +43,7 @@ class RememberedBatchSize:
 
     def _stored(self) -> BatchSize | None:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            said = json.loads(self._file.read_text(encoding="utf-8"))
+            said = parse_json(self._file.read_text(encoding="utf-8"))
             if (said["schema"], said["machine"]) == (_SCHEMA, _machine()):
                 # A size that was still growing is tried out afresh; one that was settled is taken as it is.
                 return BatchSize(int(said["size"])) if said["settled"] else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from paircomp.errors import RunError, RunMismatchError
 from paircomp.run_store.run import Run, differences
 from paircomp.runtime.files import disk_faults, write_json
+from paircomp.runtime.json_text import parse_json
 
 __all__ = ["hold_against_run", "read_calibration", "store_calibration"]
 
@@ -52,7 +52,7 @@ def read_calibration(run: Run, judge: str) -> dict[str, Any] | None:
         return None
     with disk_faults(file):
         try:
-            said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            said: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
             changed = differences(folder.identity, said["judge"]["identity"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(file, "not a calibration (damaged); next: paircomp calibrate, or delete it") from error

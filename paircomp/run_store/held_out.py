@@ -7,11 +7,11 @@ well, and a run remembers when that failed, so that every later report says so.
 from __future__ import annotations
 
 import contextlib
-import json
 
 from paircomp.errors import RunError
 from paircomp.run_store.run import Run
 from paircomp.runtime.files import disk_faults, write_json
+from paircomp.runtime.json_text import parse_json
 from paircomp.types import Suite
 
 __all__ = [
@@ -76,7 +76,7 @@ def read_problem(run: Run, judge: str) -> str | None:
     if not file.is_file():
         return None
     with disk_faults(file), contextlib.suppress(ValueError, KeyError, TypeError):
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = parse_json(file.read_text(encoding="utf-8"))
         problem: str | None = said["problem"]
         return problem if said["judge"] == judge else None
     raise RunError(file, "not a record of held-out judging (damaged); next: delete it and run the same command again")

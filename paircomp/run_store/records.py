@@ -16,6 +16,7 @@ from typing import Any
 
 from paircomp.errors import RunError
 from paircomp.runtime.files import disk_faults, sync_files
+from paircomp.runtime.json_text import refuse_what_cannot_be_stored
 from paircomp.runtime.shards import ALL, Shard
 
 __all__ = ["PartWriter", "RecordFolder"]
@@ -162,7 +163,8 @@ class RecordFolder:
                 record, end = _DECODE(text)
                 if end != len(text) - 1:
                     record = None
-            except ValueError:
+                refuse_what_cannot_be_stored(text, record)
+            except (ValueError, RecursionError):
                 record = None
             if isinstance(record, dict):
                 return record

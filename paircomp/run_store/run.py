@@ -20,6 +20,7 @@ from paircomp.run_store.judgement_table import JudgementTable
 from paircomp.run_store.locks import is_at_work, manifest_lock, step_lock
 from paircomp.run_store.records import RecordFolder
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
+from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.machine import package_versions, this_machine
 from paircomp.runtime.shards import ALL, Shard
 from paircomp.suites.selection import select_pairs
@@ -151,7 +152,7 @@ class Run:
             raise RunError(path, "no run here (no run.json); next: paircomp eval --out this folder, or name another")
         with disk_faults(file):
             try:
-                manifest = json.loads(file.read_text(encoding="utf-8"))
+                manifest = parse_json(file.read_text(encoding="utf-8"))
                 schema = manifest["schema"]
                 complete = isinstance(manifest["identity"]["suite"]["digest"], str) and "invocations" in manifest
             except (ValueError, KeyError, TypeError) as error:
@@ -328,7 +329,7 @@ class JudgeFolder:
 
 def _read_identity(file: Path) -> dict[str, Any]:
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        identity: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["identity"]
+        identity: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))["identity"]
         return identity
     raise RunError(file, "not an identity (damaged); next: restore it, or delete the folder it lies in")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from paircomp.errors import AdapterError, ConfigError, PairCompError
+from paircomp.runtime.json_text import parse_json
 
 __all__ = [
     "build",
@@ -183,7 +184,7 @@ def parse_options(assignments: tuple[str, ...] | list[str], *, where: str) -> di
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text, nan=True)
     except ValueError:
         return text
 

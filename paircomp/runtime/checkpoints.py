@@ -9,7 +9,6 @@ random start.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paircomp.errors import AdapterError, ConfigError, UnavailableError
+from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.key_maps import KeyMap
 from paircomp.runtime.packaged import packaged_folder
 
@@ -120,7 +120,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: absent, unreadable, or something else than an object.
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(path.parent, [f"{path.name}: missing; next: check that the download is whole"]) from error
     except (OSError, ValueError) as error:

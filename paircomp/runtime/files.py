@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from paircomp.errors import RunError
+from paircomp.runtime.json_text import parse_json
 
 __all__ = ["StepLock", "disk_faults", "is_locked", "sync_files", "waiting_lock", "write_atomically", "write_json"]
 
@@ -161,7 +162,7 @@ class StepLock:
 
     def _holder(self) -> str:
         try:
-            said = json.loads(self._path.read_text(encoding="utf-8"))
+            said = parse_json(self._path.read_text(encoding="utf-8"))
             return f"process {said['pid']} on {said['host']}"
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"

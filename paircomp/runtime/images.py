@@ -72,13 +72,14 @@ def read_rgb(content: bytes) -> Image:
         raise UnreadableImageError("file is empty")
     try:
         with warnings.catch_warnings():
-            # Our own limit below is stricter than Pillow's warning and says what to do.
-            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            # Our own limit below is stricter than Pillow's warning of large ones, and faults of the data beside the
+            # pixels, of which it warns too, do not matter.
+            warnings.simplefilter("ignore")
             image = Pillow.open(io.BytesIO(content))
-        if image.width * image.height > MAX_PIXELS:
-            raise UnreadableImageError(f"image of {image.width}x{image.height} pixels is {_over_the_limit()}")
-        image.load()
-        return to_rgb(image)
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableImageError(f"image of {image.width}x{image.height} pixels is {_over_the_limit()}")
+            image.load()
+            return to_rgb(image)
     except UnreadableImageError:
         raise
     except UnidentifiedImageError as error:

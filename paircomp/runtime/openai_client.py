@@ -6,13 +6,13 @@ it before anything else sees them.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from paircomp.errors import AdapterError, ConfigError, UnavailableError
+from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.remote import PassingFault, wait_asked
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class OpenAIServer:
 
     def _parsed(self, content: bytes) -> dict[str, Any]:
         try:
-            answer = json.loads(content)
+            answer = parse_json(content, nan=True)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):

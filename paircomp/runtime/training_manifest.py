@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from paircomp.errors import ConfigError
+from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.packaged import packaged_folder
 
 __all__ = ["TRAINING_MANIFEST", "trained_with_judge"]
@@ -32,7 +32,7 @@ def trained_with_judge(checkpoint: str | None) -> str | None:
     if not place.exists() or not file.is_file():
         return None
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = parse_json(file.read_text(encoding="utf-8"))
         name = said.get("trained_with_judge")
     except (OSError, ValueError, AttributeError) as error:
         raise ConfigError([f"expected a JSON object, got {type(error).__name__}: {error}"], where=str(file)) from error

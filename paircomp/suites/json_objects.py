@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from paircomp.errors import SuiteError
+from paircomp.runtime.json_text import is_encodable
 
 __all__ = ["Faults", "read_objects", "read_text"]
 
@@ -128,7 +129,7 @@ class _Decoder:
             value, end = self._decoder.raw_decode(text, start)
         except RecursionError:
             raise ValueError("nested too deeply") from None
-        if text.find("\\u", start, end) >= 0 and not _is_encodable(value):
+        if text.find("\\u", start, end) >= 0 and not is_encodable(value):
             self._noted.append("half a character: an escape such as \\ud83d without its other half")
         return value, end, self._noted
 
@@ -142,14 +143,6 @@ class _Decoder:
 
     def _constant(self, name: str) -> None:
         self._noted.append(f"{name} is no JSON value")
-
-
-def _is_encodable(value: object) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _after_blanks(text: str, start: int) -> int:

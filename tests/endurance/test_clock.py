@@ -66,7 +66,9 @@ def test_jumps_of_the_clock_change_nothing(tmp_path: Path) -> None:
     equal_runs(tmp_path / "jumping", tmp_path / "undisturbed", images=IMAGES)
 
 
-@pytest.mark.parametrize("moment", ["@1970-01-02 00:00:00", pytest.param("@2100-01-01 00:00:00", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "moment", ["@1970-01-02 00:00:00", pytest.param("@2100-01-01 00:00:00", marks=pytest.mark.slow)]
+)
 def test_a_run_is_resumed_by_a_machine_with_a_wrong_clock(tmp_path: Path, moment: str) -> None:
     half, whole = tmp_path / "half", tmp_path / "undisturbed"
     assert paircomp([*COMMAND, "--out", str(whole)]) == 0

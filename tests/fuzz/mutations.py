@@ -13,8 +13,9 @@ Item = TypeVar("Item")
 #: What a field may hold that its reader did not expect.
 ODD: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 2**31, 2**63, 2**70, -(2**70), 0.5, 1.5, -0.25, 1e308, -1e308, 1e-320,
-    float("nan"), float("inf"), float("-inf"), "", " ", "x", "0", "NaN", "../../etc/passwd", "/", "\x00", "\ud83d", "é" * 300,
-    "<script>alert(1)</script>", "\u2028\n\r\t", [], {}, [[]], [None], {"": None}, [1, 2, 3], ["a", "b"], {"a": {"b": []}},
+    float("nan"), float("inf"), float("-inf"), "", " ", "x", "0", "NaN", "../../etc/passwd", "/", "\x00", "\ud83d",
+    "é" * 300, "<script>alert(1)</script>", "\u2028\n\r\t", [], {}, [[]], [None], {"": None}, [1, 2, 3],
+    ["a", "b"], {"a": {"b": []}},
 )  # fmt: skip
 DEEP = 3000
 

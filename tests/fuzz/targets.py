@@ -47,8 +47,8 @@ __all__ = ["TARGETS"]
 PAIRS = 6
 
 
-class TracebackOfManyLines(AssertionError):
-    """A domain error that is no single line."""
+class BrokenPromiseError(AssertionError):
+    """A target answered, or refused, in a way that its reader does not promise."""
 
 
 @contextlib.contextmanager
@@ -58,7 +58,7 @@ def refusing_in_a_line(*also: type[Exception]) -> Iterator[None]:
         yield
     except PairCompError as error:
         if len(str(error).splitlines()) > 1:
-            raise TracebackOfManyLines(repr(str(error))) from error
+            raise BrokenPromiseError(repr(str(error))) from error
     except also:
         pass
 
@@ -165,10 +165,11 @@ def entry(data: bytes) -> None:
     choices = Choices(data)
     folder = workplace() / "entries"
     shutil.rmtree(folder, ignore_errors=True)
-    files = {name.removeprefix("entry/"): held for name, held in sound_bundle().items() if name.startswith("entry/")}
+    members = sound_bundle().items()
+    files = {name.removeprefix("entry/"): held for name, held in members if name.startswith("entry/")}
     files["verification.json"] = json.dumps(
-        {"schema": "paircomp-verification/1", "badge": "verified arithmetic", "explained": "", "bundle_sha256": "0" * 64,
-         "checks": [{"name": "archive", "outcome": "passed", "said": "fine"}]}
+        {"schema": "paircomp-verification/1", "badge": "verified arithmetic", "explained": "",
+         "bundle_sha256": "0" * 64, "checks": [{"name": "archive", "outcome": "passed", "said": "fine"}]}
     ).encode()  # fmt: skip
     texts = ["entry.json", "pairs.jsonl", "verification.json"]
     name = choices.one_of(texts)
@@ -203,7 +204,7 @@ def bundle(data: bytes) -> None:
         found = verify_bundle(path, registry=Registry())
         for check in found.checks:
             if "\n" in check.said:
-                raise TracebackOfManyLines(repr(check.said))
+                raise BrokenPromiseError(repr(check.said))
         if found.passed:
             accepted = workplace() / "accepted"
             shutil.rmtree(accepted, ignore_errors=True)
@@ -219,6 +220,9 @@ def _sound_answer() -> bytes:
     return json.dumps({"choices": [{"logprobs": {"content": [{**shown[0], "top_logprobs": shown}]}}]}).encode()
 
 
+WAITS = ("1", "nan", "inf", "-1e400", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 0001 07:28:00 +9999")
+
+
 def server(data: bytes) -> None:
     """What a judge's server answers, with the headers that ask to wait."""
     from paircomp.errors import JudgeError
@@ -226,18 +230,17 @@ def server(data: bytes) -> None:
 
     choices = Choices(data)
     client = _client(OpenAIServer, JudgeError)
-    wait = wait_asked({"retry-after" if choices.number(2) else "retry-after-ms": choices.one_of(
-        ("1", "nan", "inf", "-1e400", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 0001 07:28:00 +9999", data[:40].decode("latin-1"))
-    )})  # fmt: skip
+    header = choices.one_of(("retry-after", "retry-after-ms"))
+    wait = wait_asked({header: choices.one_of((*WAITS, data[:40].decode("latin-1")))})
     if wait is not None and not wait >= 0:
-        raise TracebackOfManyLines(f"waits {wait}")
+        raise BrokenPromiseError(f"waits {wait}")
     content = choices.rest() if not choices.number(4) else spoilt_json(_sound_answer(), choices)
     with refusing_in_a_line(RequestRefused, UnreadableAnswerError):
         answer = client._parsed(content)
         for words in (None, {1: "yes", 2: "no"}):
             said = judgement(read_masses(answer, words), ImageKey(0, 0, 0), 0)
             if said.score is not None and not 0 <= said.score <= 1:
-                raise TracebackOfManyLines(f"score {said.score}")
+                raise BrokenPromiseError(f"score {said.score}")
             json.dumps(dict(said.evidence), allow_nan=False).encode()
 
 
@@ -253,7 +256,9 @@ def image_server(data: bytes) -> None:
 
     choices = Choices(data)
     held = base64.b64encode(png_bytes(Image.new("RGB", (4, 4), "red"))).decode()
-    content = spoilt_json(json.dumps({"data": [{"b64_json": held, "revised_prompt": "a"}], "usage": {}}).encode(), choices)
+    content = spoilt_json(
+        json.dumps({"data": [{"b64_json": held, "revised_prompt": "a"}], "usage": {}}).encode(), choices
+    )
     with refusing_in_a_line(UnreadableImageError):
         try:
             answer = json.loads(content)

@@ -25,7 +25,9 @@ def test_every_target_is_driven() -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_foreign_bytes_are_read_or_refused_in_a_line(name: str) -> None:
-    @settings(max_examples=EXAMPLES[name] * TIMES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(
+        max_examples=EXAMPLES[name] * TIMES, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
     @given(st.binary(min_size=4, max_size=64))
     @example(b"")
     def driven(data: bytes) -> None:
