@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from paircomp.errors import RunError
-from paircomp.run_store import ImageState
+from paircomp.run_store import ImageState, JudgementTable
 from paircomp.types import ImageKey
 from paircomp_leaderboard.archives import write_archive
 from paircomp_leaderboard.recording import THUMBNAIL_EDGE, entry_of, pair_lines
@@ -101,10 +101,11 @@ def _judgements(judged: Judged) -> Iterator[dict[str, Any]]:
     """The last judgement of every question about the selected pairs' images as they are now, in order."""
     last: dict[tuple[int, int, int, int], dict[str, Any]] = {}
     selected = set(judged.pairs)
+    table = JudgementTable(judged.images)
     for record in judged.run.judge(judged.judge).records.read():
-        key = (record["pair"], record["prompt"], record["sample"])
-        if record["pair"] in selected and int(judged.images.tag[key]) == int(record["image"], 16):
-            last[*key, record["judged_prompt"]] = record
+        place = table.take(record)
+        if place is not None and place[0] in selected:
+            last[place] = record
     for _, record in sorted(last.items()):
         yield {name: record[name] for name in _KEPT if name in record}
 

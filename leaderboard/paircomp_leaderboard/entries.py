@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from paircomp.errors import EntryError
 from paircomp.report.schema import report_schema
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
+from paircomp.runtime.json_schema import schema_faults
 from paircomp.runtime.json_text import parse_json
-from paircomp_leaderboard.json_schema import schema_faults
 
 if TYPE_CHECKING:
     from paircomp.scoring import ScoreTable

@@ -50,21 +50,28 @@ class JudgementTable:
 
     def read(self, records: Iterable[Mapping[str, Any]]) -> JudgementTable:
         """Take in judgement records; later ones win. Those about a changed image are left out, damaged ones counted."""
-        pairs, prompts, samples, _ = self.state.shape
         self.dropped = 0
         for record in records:
-            try:
-                pair, prompt, sample = image = (record["pair"], record["prompt"], record["sample"])
-                judged = record["judged_prompt"]
-                if not type(pair) is type(prompt) is type(sample) is type(judged) is int or min(*image, judged) < 0:
-                    self.dropped += 1
-                    continue
-                inside = pair < pairs and prompt < prompts and sample < samples and judged < prompts
-                if inside and int(self._tags[image]) == int(record["image"], 16):
-                    self._take((*image, judged), record)
-            except (KeyError, TypeError, ValueError):
-                self.dropped += 1
+            self.take(record)
         return self
+
+    def take(self, record: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+        """Take in one record; its place, or ``None`` where it is damaged or speaks of another image."""
+        pairs, prompts, samples, _ = self.state.shape
+        try:
+            pair, prompt, sample = image = (record["pair"], record["prompt"], record["sample"])
+            judged = record["judged_prompt"]
+            if not type(pair) is type(prompt) is type(sample) is type(judged) is int or min(*image, judged) < 0:
+                self.dropped += 1
+                return None
+            inside = pair < pairs and prompt < prompts and sample < samples and judged < prompts
+            if not inside or int(self._tags[image]) != int(record["image"], 16):
+                return None
+            self._take((*image, judged), record)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            self.dropped += 1
+            return None
+        return (*image, judged)
 
     def _take(self, key: tuple[int, int, int, int], record: Mapping[str, Any]) -> None:
         score = record.get("score")

@@ -70,7 +70,10 @@ def spoilt_json(content: bytes, choices: Choices) -> bytes:
         return spoilt(content, choices)
     if way == 1:
         return b"[" * DEEP + b"]" * DEEP
-    value = json.loads(content)
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):  # spoilt before
+        return spoilt(content, choices)
     for _ in range(1 + choices.number(3)):
         value = _changed(value, choices)
     return json.dumps(value).encode()

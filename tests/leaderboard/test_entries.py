@@ -13,9 +13,9 @@ import paircomp
 from paircomp.errors import EntryError
 from paircomp.evaluation import EvaluatedRun
 from paircomp.report.schema import report_schema
+from paircomp.runtime.json_schema import schema_faults
 from paircomp.types import Suite, suite_digest
 from paircomp_leaderboard.entries import entry_schema, folder_name, read_entries, read_entry
-from paircomp_leaderboard.json_schema import schema_faults
 from paircomp_leaderboard.published import published_entries
 from paircomp_leaderboard.recomputing import pair_faults, summary_faults
 from paircomp_leaderboard.recording import add_entry
