@@ -62,7 +62,7 @@ def read_answer(line: str, *, folder: Path, ours: Path) -> Generated:
 
 def _parsed(line: str) -> tuple[dict[str, Any], list[str]]:
     try:
-        answer = parse_json(line)
+        answer = parse_json(line, nan=True)  # its fields are looked at one by one
     except ValueError:
         return {}, ["expected one JSON object per line"]
     if not isinstance(answer, dict):
