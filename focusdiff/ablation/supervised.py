@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from focusdiff.ablation.arms import Arm
-from focusdiff.ablation.computing import open_policy, picture_costs, run_flops
+from focusdiff.ablation.computing import open_policy, picture_flops, run_flops
 from focusdiff.ablation.curve_taking import CURVE_POINTS, Clock, Curve
 from focusdiff.examples import open_examples
 from focusdiff.recipe import RLRecipe
@@ -34,10 +34,9 @@ def train_supervised(arm: Arm, recipe: RLRecipe, folder: Path, curve: Curve) -> 
     Returns:
         the checkpoint, and what there is to say of the training.
     """
-    costs = picture_costs(recipe)
-    budget = run_flops(recipe, costs)["total"]
-    each = costs.supervised + costs.encode
-    steps = max(1, round(budget / (_BATCH * each)))
+    each = picture_flops(recipe)
+    budget = run_flops(recipe, each)
+    steps = max(1, round(budget / each.supervised(_BATCH)))
     asked, seed = recipe.optimiser, recipe.loop.seed
     plan = SftPlan(steps, _BATCH, asked.rate, asked.warm_up, asked.final_rate / asked.rate, betas=asked.betas,
                    weight_decay=asked.weight_decay, clip=asked.max_gradient_norm, seed=seed)  # fmt: skip
@@ -59,6 +58,6 @@ def train_supervised(arm: Arm, recipe: RLRecipe, folder: Path, curve: Curve) -> 
     seconds = clock.seconds()
     return place, {
         "plan": dataclasses.asdict(plan), "examples": dataclasses.asdict(examples), "steps": steps,
-        "images": steps * _BATCH, "flops": {"matched_to": budget, "total": steps * _BATCH * each},
-        "costs": costs.to_json(), "seconds": {"training": seconds}, "diagnostics": {},
+        "images": steps * _BATCH, "flops": {"matched_to": budget, "total": each.supervised(steps * _BATCH)},
+        "seconds": {"training": seconds}, "diagnostics": {},
     }  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from focusdiff.ablation.arms import ARMS, Arm
-from focusdiff.ablation.computing import open_policy, picture_costs, run_flops
+from focusdiff.ablation.computing import open_policy
 from focusdiff.ablation.curve_taking import CURVE_POINTS, Clock, Curve
 from focusdiff.ablation.likelihood import likelihood
 from focusdiff.ablation.supervised import train_supervised
@@ -72,7 +72,6 @@ def arm_values(arm: Arm) -> dict[str, Any]:
 
 
 def _reinforced(arm: Arm, recipe: RLRecipe, folder: Path, curve: Curve) -> tuple[Path, dict[str, Any]]:
-    costs = picture_costs(recipe)
     clock = Clock(curve)
     out = folder / "rl"
     checkpoint = train(recipe, out, observers=[curve])
@@ -80,8 +79,9 @@ def _reinforced(arm: Arm, recipe: RLRecipe, folder: Path, curve: Curve) -> tuple
     steps = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return checkpoint, {
         "recipe": dataclasses.asdict(recipe), "steps": len(steps),
-        "images": sum(step.get("members/sampled", 0) for step in steps), "flops": run_flops(recipe, costs),
-        "costs": costs.to_json(), "seconds": {"training": seconds, **_sums(steps, "seconds/")},
+        "images": sum(step["members/sampled"] for step in steps),
+        "flops": {"total": math.fsum(step["flops"] for step in steps), **_sums(steps, "flops/")},
+        "seconds": {"training": seconds, **_sums(steps, "seconds/")},
         "log": _columns(steps), "diagnostics": _diagnostics(steps),
     }  # fmt: skip
 
@@ -104,7 +104,7 @@ def _likelihood(recipe: RLRecipe, checkpoint: Path, job: Job) -> dict[str, float
 
 def _columns(steps: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
     """Per-step numbers by name, short enough to keep."""
-    names = dict.fromkeys(name for step in steps for name in step if not name.startswith("seconds/"))
+    names = dict.fromkeys(name for step in steps for name in step if not name.startswith(("seconds/", "flops")))
     return {name: [_short(step.get(name)) for step in steps] for name in names}
 
 
