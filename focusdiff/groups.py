@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    from focusdiff.training_protocols import TrainingPair
+    from focusdiff.training_protocols import StepPair
 
 __all__ = ["Group", "GroupRecipe", "Kind", "Member", "groups_of", "pad_rewards", "unpadded"]
 
@@ -84,7 +84,7 @@ Group = tuple[Member, ...]
 
 
 def groups_of(
-    pairs: Sequence[TrainingPair], recipe: GroupRecipe, *, seed: int, step: int, probability: float
+    pairs: Sequence[StepPair], recipe: GroupRecipe, *, seed: int, step: int, probability: float
 ) -> list[Group]:
     """The groups of a step, in the order of the published code: per prompt its samples, its positive, its negative.
 
@@ -104,11 +104,11 @@ def groups_of(
     return found
 
 
-def _ground_truth_joins(pair: TrainingPair, probability: float, drawn_from: str) -> bool:
+def _ground_truth_joins(pair: StepPair, probability: float, drawn_from: str) -> bool:
     return pair.pictures is not None and Dice(drawn_from).chance(probability)
 
 
-def _members(pair: TrainingPair, prompt: int, recipe: GroupRecipe, name: str, *, joins: bool) -> Group:
+def _members(pair: StepPair, prompt: int, recipe: GroupRecipe, name: str, *, joins: bool) -> Group:
     """The members that are held against one prompt."""
     text = pair.prompts[prompt]
     truths = _truths(pair, prompt) if joins else ()
@@ -117,7 +117,7 @@ def _members(pair: TrainingPair, prompt: int, recipe: GroupRecipe, name: str, *,
     return drawn + truths
 
 
-def _truths(pair: TrainingPair, prompt: int) -> Group:
+def _truths(pair: StepPair, prompt: int) -> Group:
     if pair.pictures is None:
         return ()
     text, own = pair.prompts[prompt], pair.pictures[prompt]

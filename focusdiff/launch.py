@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from focusdiff.policies import load_policy
 from focusdiff.run_folder import RunFolder
+from paircomp.errors import DataError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from focusdiff.recipe import RLRecipe
-    from focusdiff.training_protocols import Controller, Observer, Reward, TrainingPairs
+    from focusdiff.training_protocols import Controller, Observer, PairSource, Reward
     from paircomp.protocols import Policy
 
 __all__ = ["train", "training_pairs"]
@@ -84,11 +85,25 @@ def _reference(recipe: RLRecipe, policy: Policy, device: str, *, resumed: bool) 
     return (_policy(recipe, recipe.policy.checkpoint, device) if resumed else policy).frozen_copy()
 
 
-def training_pairs(recipe: RLRecipe) -> TrainingPairs:
-    """Where the recipe's prompts come from."""
+def training_pairs(recipe: RLRecipe) -> PairSource:
+    """Where the recipe's prompts come from.
+
+    Raises:
+        DataError: a file that cannot be read, or that holds nothing.
+    """
+    from focusdiff.data.pairs import read_pairs, read_prompts
+    from focusdiff.file_pairs import FilePairs, FilePrompts
     from focusdiff.shapes_pairs import ShapesPairs
 
-    return ShapesPairs(recipe.loop.seed, partners=recipe.prompts.source != "shapes-unpaired")
+    source, seed = recipe.prompts.source, recipe.loop.seed
+    if source in ("shapes", "shapes-unpaired"):
+        return ShapesPairs(seed, partners=source == "shapes")
+    if source.endswith(".txt"):
+        return FilePrompts(read_prompts(source), seed)
+    pairs = read_pairs(source)
+    if not pairs:
+        raise DataError(source, ["holds no pair"])
+    return FilePairs(pairs, seed)
 
 
 def _reward(recipe: RLRecipe, device: str) -> Reward:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from focusdiff.recipe import RLRecipe
     from focusdiff.rollout import StepPictures
-    from focusdiff.training_protocols import TrainingPair
+    from focusdiff.training_protocols import StepPair
     from paircomp.protocols import Policy
 
 __all__ = ["MemberPasses", "by_length", "micro_batches", "probe"]
@@ -91,7 +91,7 @@ class MemberPasses:
         tally.highest("rollout_difference", [float(distance.max())])
 
 
-def probe(policy: Policy, pairs: Sequence[TrainingPair], tally: Tally, *, at_once: int) -> None:
+def probe(policy: Policy, pairs: Sequence[StepPair], tally: Tally, *, at_once: int) -> None:
     """What the policy makes of the ground truth of pairs, before it learns anything of them.
 
     Logs the mean log-probability of a token of the right picture, and of the other prompt's picture: pushing the second

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from focusdiff.recipe import RLRecipe
-    from focusdiff.training_protocols import Controller, Observer, Reward, TrainingPairs
+    from focusdiff.training_protocols import Controller, Observer, PairSource, Reward
     from paircomp.protocols import Policy
 
 __all__ = ["Trainer"]
@@ -62,7 +62,7 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: RLRecipe, policy: Policy, reference: Policy | None, pairs: TrainingPairs, reward: Reward,
+        self, recipe: RLRecipe, policy: Policy, reference: Policy | None, pairs: PairSource, reward: Reward,
         folder: RunFolder, accelerator: Accelerator, *, observers: Sequence[Observer] = (),
         controller: Controller | None = None,
     ) -> None:  # fmt: skip
@@ -232,18 +232,19 @@ class Trainer:
         self._tell("on_event", step, kind, message)
 
     def resume(self) -> None:
-        """Take up the newest checkpoint; the policy was loaded from it already."""
-        if not (found := self.folder.checkpoints()):
+        """Take up the newest checkpoint, if there is one; the policy was loaded from it already."""
+        found = self.folder.checkpoints()
+        self.state = self.folder.read_state(found[-1]) if found else TrainerState()
+        if self.accelerator.is_main_process:
+            self.folder.forget_from(self.state.step)
+        if not found:
             return
-        self.state = self.folder.read_state(found[-1])
         tensors = torch.load(found[-1] / "trainer.pt", map_location="cpu", weights_only=True)
         self._optimiser.load_state_dict(tensors["optimiser"])
         if "reference" in tensors and self._passes.reference is not None:
             self._passes.reference.module.load_state_dict(tensors["reference"])
         if self.controller is not None:
             self.controller.load_state_dict(self.state.controller)
-        if self.accelerator.is_main_process:
-            self.folder.forget_from(self.state.step)
         self.event(self.state.step, "resumed", f"from {found[-1].name}")
 
     def _checkpoint(self) -> None:

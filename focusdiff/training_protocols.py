@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Adjustment", "Controller", "Observer", "Reward", "TrainingPair", "TrainingPairs"]
+__all__ = ["Adjustment", "Controller", "Observer", "PairSource", "Reward", "StepPair"]
 
 
 @dataclass(frozen=True)
-class TrainingPair:
+class StepPair:
     """Prompts of one place of a step: two that differ in a word, or one that has no partner.
 
     Attributes:
@@ -36,10 +36,10 @@ class TrainingPair:
     pictures: tuple[Image, ...] | None = None
 
 
-class TrainingPairs(Protocol):
+class PairSource(Protocol):
     """Where prompts come from."""
 
-    def draw(self, step: int, count: int) -> Sequence[TrainingPair]:
+    def draw(self, step: int, count: int) -> Sequence[StepPair]:
         """The pairs of a step: the same for the same step, whatever was drawn before.
 
         Args:

@@ -9,13 +9,13 @@ import torch
 from focusdiff.groups import GroupRecipe, Member, groups_of, pad_rewards, unpadded
 from focusdiff.objective import group_advantages
 from focusdiff.shapes_pairs import ShapesPairs
-from focusdiff.training_protocols import TrainingPair
+from focusdiff.training_protocols import StepPair
 from paircomp.shapes import parse_prompt
 from paircomp.suites.shapes_suites import is_held_out
 from paircomp.types import Subtask
 
 PAIR = ShapesPairs(0).draw(0, 1)[0]
-SINGLE = TrainingPair("alone", "color", ("one red circle",))
+SINGLE = StepPair("alone", "color", ("one red circle",))
 PAPER = GroupRecipe()
 OFFICIAL = GroupRecipe(ground_truth="replace")
 
@@ -26,9 +26,7 @@ def told(group: tuple[Member, ...]) -> list[str]:
     return [f"{PAIR.prompts.index(member.prompt) + 1}{sign[member.kind]}" for member in group]
 
 
-def made(
-    recipe: GroupRecipe, *, probability: float, pair: TrainingPair = PAIR, step: int = 0
-) -> list[tuple[Member, ...]]:
+def made(recipe: GroupRecipe, *, probability: float, pair: StepPair = PAIR, step: int = 0) -> list[tuple[Member, ...]]:
     return groups_of([pair], recipe, seed=3, step=step, probability=probability)
 
 
