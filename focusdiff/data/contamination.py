@@ -22,6 +22,7 @@ __all__ = ["EMBEDDED", "Guard", "PromptIndex", "open_guard"]
 
 EMBEDDED = ("shapes", "shapes-dev")
 OFFICIAL = "paircomp"
+_RARE = 0.02  # share of prompts that a rare word is in at most
 
 
 class PromptIndex:
@@ -39,28 +40,43 @@ class PromptIndex:
         self._words = [Counter(words_of(prompt)) for prompt in self._prompts]
         self._lengths = [counted.total() for counted in self._words]
         self._runs = {run for prompt in self._prompts for run in word_ngrams(prompt, ngram) if len(run) == ngram}
-        self._holding: dict[str, list[int]] = defaultdict(list)
+        holding: dict[str, list[int]] = defaultdict(list)
         for number, counted in enumerate(self._words):
             for word in counted:
-                self._holding[word].append(number)
+                holding[word].append(number)
+        # Looking up "the" would bring every prompt; rare words alone tell which few need a closer look.
+        self._common = {word for word, numbers in holding.items() if len(numbers) > _RARE * len(self._prompts)}
+        self._rare = {word: numbers for word, numbers in holding.items() if word not in self._common}
 
     def close_by(self, text: str) -> str | None:
         """The rule by which a text is close to a prompt; ``None`` where it is not."""
         if not self._runs.isdisjoint(word_ngrams(text, self._ngram)):
             return f"{self._ngram} words in a row"
         counted = Counter(words_of(text))
-        shared: Counter[int] = Counter()
-        for word, count in counted.items():
-            for number in self._holding.get(word, ()):
-                shared[number] += min(count, self._words[number][word])
         length = counted.total()
-        for number, common in shared.items():
+        for number in self._candidates(counted, length):
             longer = max(length, self._lengths[number])
             allowed = int(self._edits * longer)
             # So many words at least must be changed, in whatever order they stand.
-            if longer - common <= allowed and word_edits(text, self._prompts[number]) <= allowed:
+            least = longer - (counted & self._words[number]).total()
+            if least <= allowed and word_edits(text, self._prompts[number]) <= allowed:
                 return "edit distance"
         return None
+
+    def _candidates(self, counted: Counter[str], length: int) -> Iterable[int]:
+        """Prompts that may be close: those that share enough rare words, or all where few words are rare."""
+        common = sum(count for word, count in counted.items() if word in self._common)
+        if length - common <= int(self._edits * length):
+            return range(len(self._prompts))
+        shared: Counter[int] = Counter()
+        for word, count in counted.items():
+            for number in self._rare.get(word, ()):
+                shared[number] += min(count, self._words[number][word])
+        return [
+            number
+            for number, rare in shared.items()
+            if (longer := max(length, self._lengths[number])) - rare - common <= int(self._edits * longer)
+        ]
 
 
 @dataclass(frozen=True)

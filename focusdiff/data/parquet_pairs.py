@@ -31,14 +31,28 @@ def parquet_files(path: Path) -> list[Path]:
     return sorted((path / "data").glob("*.parquet")) or sorted(path.glob("*.parquet"))
 
 
-@functools.lru_cache(maxsize=16)
 def open_parquet(path: Path) -> Any:
-    """An open ``pyarrow.parquet.ParquetFile``, kept for the next call.
+    """An open ``pyarrow.parquet.ParquetFile``, kept for the next call unless the file was replaced.
 
     Raises:
         DataError: no parquet file.
         UnavailableError: pyarrow is missing.
     """
+    return _opened(path, _stamp(path))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What tells a file from one that was written in its place."""
+    try:
+        said = path.stat()
+    except OSError as error:
+        raise DataError(path, [error.strerror or str(error)]) from error
+    return said.st_mtime_ns, said.st_ino
+
+
+@functools.lru_cache(maxsize=16)
+def _opened(path: Path, stamp: tuple[int, int]) -> Any:
+    del stamp
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -53,7 +67,8 @@ def open_parquet(path: Path) -> Any:
 
 
 @functools.lru_cache(maxsize=_GROUPS_KEPT)
-def _row_group(path: Path, group: int) -> dict[str, list[Any]]:
+def _row_group(path: Path, stamp: tuple[int, int], group: int) -> dict[str, list[Any]]:
+    del stamp
     file = open_parquet(path)
     columns = [name for name in ("image1", "image2") if name in file.schema_arrow.names]
     table: dict[str, list[Any]] = file.read_row_group(group, columns=columns).to_pydict()
@@ -71,7 +86,7 @@ class _ParquetImage:
 
     def content(self) -> bytes | None:
         """The file as it is stored; ``None`` where the cell is empty."""
-        cells = _row_group(self.path, self.group).get(self.column)
+        cells = _row_group(self.path, _stamp(self.path), self.group).get(self.column)
         cell = cells[self.row] if cells else None
         found: bytes | None = cell.get("bytes") if isinstance(cell, dict) else cell
         return found
@@ -143,7 +158,7 @@ class ParquetPairs(PairSequence):
     def _image(self, file: int, row: int, column: str) -> PairImage | None:
         group = bisect.bisect_right(self._groups[file], row) - 1
         image = _ParquetImage(self._files[file], group, row - self._groups[file][group], column)
-        absent = _some_absent(image.path, group, column) and image.content() is None
+        absent = _some_absent(image.path, _stamp(image.path), group, column) and image.content() is None
         return None if absent else image
 
 
@@ -164,9 +179,9 @@ def _texts(path: Path) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def _some_absent(path: Path, group: int, column: str) -> bool:
+def _some_absent(path: Path, stamp: tuple[int, int], group: int, column: str) -> bool:
     """Whether a row group says that pictures are absent in it; asked of its statistics, so that none is read."""
-    metadata = open_parquet(path).metadata.row_group(group)
+    metadata = _opened(path, stamp).metadata.row_group(group)
     leaves = [metadata.column(number) for number in range(metadata.num_columns)]
     found = [leaf for leaf in leaves if leaf.path_in_schema in (f"{column}.bytes", column)]
     return not found or any(leaf.statistics is None or leaf.statistics.null_count != 0 for leaf in found)

@@ -36,6 +36,7 @@ class EditRecord:
         origin: where the record came from: data set, file and row.
         truth: what is known to be wrong with the edit (``""``: nothing); only the source ``shapes`` knows, no stage
             reads it, and figures are made with it.
+        skipped: why the source itself leaves the record out; it is then dropped by the first stage with that reason.
     """
 
     position: int
@@ -48,6 +49,7 @@ class EditRecord:
     licence: str = "unknown"
     origin: str = ""
     truth: str | None = None
+    skipped: str | None = None
 
     def images(self) -> tuple[Image, Image]:
         """Both pictures, 8-bit RGB.

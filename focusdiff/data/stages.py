@@ -71,11 +71,18 @@ class _Work:
     def _verdicts(self, step: Step, records: Sequence[EditRecord]) -> Iterator[Verdict]:
         stage, attempt = step
         if stage is Stage.SCREEN:
-            return (self._known_again(verdict) for verdict in self._crew.screener.screen(records))
+            return self._screened(records)
         if stage is Stage.CAPTION:
             requests = (self._request(record, attempt) for record in records)
             return (_verdict(answer, attempt) for answer in self._crew.captioner.ask(requests))
         return self._crew.verifier.verify([self._captioned(record, attempt) for record in records])
+
+    def _screened(self, records: Sequence[EditRecord]) -> Iterator[Verdict]:
+        for record in records:
+            if record.skipped:
+                yield Verdict(record.position, Stage.SCREEN, passed=False, reason=f"skipped: {record.skipped}")
+        shown = [record for record in records if not record.skipped]
+        yield from (self._known_again(verdict) for verdict in (self._crew.screener.screen(shown) if shown else ()))
 
     def _known_again(self, verdict: Verdict) -> Verdict:
         """The verdict with what duplicates and subtasks are found by, while the record is at hand."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 
-from focusdiff.data.words import differing_words
+from focusdiff.data.words import differing_tokens
 from paircomp.types import Subtask
 
 __all__ = ["subtask_of"]
@@ -49,7 +49,7 @@ def subtask_of(edit_type: str | None, captions: tuple[str, str]) -> Subtask:
         'counting'
     """
     tokens = [_TOKEN.findall(text) for text in captions]
-    marks = differing_words([token.casefold() for token in tokens[0]], [token.casefold() for token in tokens[1]])
+    marks = differing_tokens([token.casefold() for token in tokens[0]], [token.casefold() for token in tokens[1]])
     if _is_writing(tokens[0], marks[0]) and _is_writing(tokens[1], marks[1]) and any(marks[0] + marks[1]):
         return Subtask.TEXT
     words = {

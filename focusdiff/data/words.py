@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["differing_words", "word_edits", "word_ngrams", "words_of"]
+__all__ = ["differing_tokens", "word_edits", "word_ngrams", "words_of"]
 
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 
@@ -50,11 +50,11 @@ def word_ngrams(text: str, length: int) -> frozenset[tuple[str, ...]]:
     return frozenset(words[start : start + length] for start in range(len(words) - length + 1))
 
 
-def differing_words(first: Sequence[str], second: Sequence[str]) -> tuple[list[bool], list[bool]]:
+def differing_tokens(first: Sequence[str], second: Sequence[str]) -> tuple[list[bool], list[bool]]:
     """Which tokens of two sequences are not shared by both (outside their longest common subsequence).
 
     Example:
-        >>> differing_words(["a", "red", "cat"], ["a", "blue", "cat"])
+        >>> differing_tokens(["a", "red", "cat"], ["a", "blue", "cat"])
         ([False, True, False], [False, True, False])
     """
     import difflib

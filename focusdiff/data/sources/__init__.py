@@ -42,7 +42,25 @@ def _factory(name: str, place: str, given: str) -> tuple[Callable[..., Any], dic
         from focusdiff.data.shapes.source import shapes_source
 
         return shapes_source, {}
+    if name in ("ultraedit", "anyedit"):
+        if not place:
+            from focusdiff.data.sources import streamed
+
+            return {"ultraedit": streamed.streamed_ultraedit, "anyedit": streamed.streamed_anyedit}[name], {}
+        from focusdiff.data.sources import parquet_files
+
+        return {"ultraedit": parquet_files.ultraedit_source, "anyedit": parquet_files.anyedit_source}[name], {
+            "path": place
+        }
+    return _file_factory(given)
+
+
+def _file_factory(given: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     path = Path(given)
+    if path.suffix == ".parquet" or (path.is_dir() and next(path.rglob("*.parquet"), None)):
+        from focusdiff.data.sources.parquet_files import parquet_source
+
+        return parquet_source, {"path": given}
     if path.suffix in (".json", ".jsonl") or path.is_dir():
         from focusdiff.data.sources.json_files import json_source
 
