@@ -8,8 +8,10 @@ accelerators), and left out on CPUs, where they are a twentieth of the whole for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+
+from paircomp.errors import ConfigError
 
 if TYPE_CHECKING:
     from paircomp.protocols import Policy
@@ -64,9 +66,16 @@ def member_flops(policy: Policy, prompts: Sequence[str]) -> MemberFlops:
 
     device = next(policy.module.parameters()).device
     tokens = torch.zeros((len(prompts), policy.length), dtype=torch.long, device=device)
-    found = []
-    for work in (policy.log_distributions, policy.plain_log_probs, lambda _, tokens: policy.decode(tokens)):
+
+    def count(work: Callable[[], object]) -> float:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            work(prompts, tokens)
-        found.append(counter.get_total_flops() / len(prompts))
-    return MemberFlops(*found)
+            work()
+        return float(counter.get_total_flops()) / len(prompts)
+
+    plain = count(lambda: policy.plain_log_probs(prompts, tokens))
+    try:
+        forward = count(lambda: policy.log_probs(prompts, tokens))
+    except ConfigError:  # a truncated sampler: its masks come with its own tokens
+        drawn = policy.sample(prompts, seeds=range(len(prompts)))
+        forward = count(lambda: policy.log_probs(prompts, drawn.tokens, keep=drawn.keep))
+    return MemberFlops(forward, plain, count(lambda: policy.decode(tokens)))

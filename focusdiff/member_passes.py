@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from focusdiff.objective import exact_kl, k3
 from focusdiff.step_metrics import Tally, count_members
+from paircomp.errors import ConfigError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from focusdiff.training_protocols import StepPair
     from paircomp.protocols import Policy
 
-__all__ = ["MemberPasses", "by_length", "micro_batches", "probe"]
+__all__ = ["MemberPasses", "by_length", "checkpoint_gradients", "micro_batches", "probe"]
 
 
 class MemberPasses:
@@ -113,6 +114,21 @@ def probe(policy: Policy, pairs: Sequence[StepPair], tally: Tally, *, at_once: i
             tokens = policy.encode(pictures)
             tally.mean("probe/right_log_prob", policy.plain_log_probs(own, tokens).mean(1).tolist())
             tally.mean("probe/other_log_prob", policy.plain_log_probs(others, tokens).mean(1).tolist())
+
+
+def checkpoint_gradients(module: nn.Module) -> None:
+    """Have the transformers models inside a module compute their layers again in the backward pass.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    for part in module.modules():  # the outermost model tells its parts
+        for what in ("activation", "gradient"):  # the newer and the older name of one method
+            enable: Any = getattr(part, f"{what}_checkpointing_enable", None)
+            if callable(enable):
+                enable(**{f"{what}_checkpointing_kwargs": {"use_reentrant": False}})
+                return
+    raise ConfigError(["gradient_checkpointing: this policy has no model that can"], where="loop")
 
 
 def by_length(prompts: Sequence[str], rows: Sequence[int]) -> list[int]:

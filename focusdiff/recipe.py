@@ -133,6 +133,7 @@ class LoopRecipe:
             drawn, so this bounds their memory; 0 samples the whole step at once.
         seed: of prompts, rollouts and ground truth.
         precision: ``float32`` or ``bfloat16`` autocast of the training passes; rollouts use the weights' own format.
+        gradient_checkpointing: compute the language model's layers again in the backward pass: memory for time.
         compile: pass the language model through ``torch.compile`` (costs its time once).
         checkpoint_every: steps between checkpoints; the last step always has one.
         keep: checkpoints kept, the newest ones.
@@ -145,6 +146,7 @@ class LoopRecipe:
     rollout_batch: int = 0
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
+    gradient_checkpointing: bool = False
     compile: bool = False
     checkpoint_every: int = 100
     keep: int = 2

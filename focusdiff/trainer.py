@@ -24,7 +24,7 @@ from torch import Tensor
 
 from focusdiff.flops import member_flops
 from focusdiff.groups import groups_of, pad_rewards, unpadded
-from focusdiff.member_passes import MemberPasses, probe
+from focusdiff.member_passes import MemberPasses, checkpoint_gradients, probe
 from focusdiff.objective import Objective, group_advantages, normalised
 from focusdiff.rollout import StepPictures, draw_step
 from focusdiff.run_folder import RunFolder, TrainerState
@@ -79,6 +79,8 @@ class Trainer:
         asked = recipe.optimiser
         optimiser = torch.optim.AdamW(self._weights, lr=asked.rate, betas=asked.betas, weight_decay=asked.weight_decay)
         self._flops = member_flops(policy, [prompt for pair in pairs.draw(0, 1) for prompt in pair.prompts])
+        if recipe.loop.gradient_checkpointing:
+            checkpoint_gradients(policy.module)
         if recipe.loop.compile:
             policy.module.compile()
         policy.module.train()
@@ -284,14 +286,15 @@ class Trainer:
             )
 
     def _diverged(self, step: int, norm: float) -> NoReturn:
-        """Keep the weights from before the step, which are finite still, and stop."""
-        self._checkpoint()
+        """Stop, and name the last checkpoint whose weights are not those that diverged."""
+        good = [place for place in self.folder.checkpoints() if self.folder.read_state(place).step < step]
+        kept = f"{good[-1] / 'model'} is the last good checkpoint" if good else "no checkpoint was written yet"
         rate = self.recipe.optimiser.rate
         raise RunError(
             self.folder.path,
-            f"step {step} diverged: the gradient's norm is {norm} (loss or KL not finite); the weights before it are "
-            f"kept in {self.folder.checkpoints()[-1] / 'model'}; next: begin another run from them with "
-            f"optimiser.rate={rate / 2:g} (now {rate:g}), a larger objective.beta, or kl_members='sampled'",
+            f"step {step} diverged: the gradient's norm is {norm} (loss or KL not finite); {kept}; next: begin another "
+            f"run, from it or anew, with optimiser.rate={rate / 2:g} (now {rate:g}), a larger objective.beta, or "
+            "objective.kl_members='sampled'",
         )
 
     @contextlib.contextmanager

@@ -212,7 +212,8 @@ def _inverse(chances: Tensor, uniforms: Tensor) -> Tensor:
     total = cumulated[:, -1:]
     # Rounding may bring the product up to the total itself, behind which there is no code.
     below = torch.nextafter(total, torch.zeros_like(total))
-    return torch.searchsorted(cumulated, torch.minimum(uniforms * total, below), right=True)
+    found = torch.searchsorted(cumulated, torch.minimum(uniforms * total, below), right=True)
+    return found.clamp(max=chances.shape[-1] - 1)  # logits that are not numbers: training then says that it diverged
 
 
 def pack_codes(keep: Tensor) -> Tensor:
