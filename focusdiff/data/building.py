@@ -48,6 +48,10 @@ class BuildFolder:
         """The verdicts of a block."""
         return Ledger(self.folder / "verdicts" / f"block-{number:06d}")
 
+    def blocks(self) -> list[int]:
+        """Numbers of the blocks that have verdicts, ascending."""
+        return sorted(int(each.name.rpartition("-")[2]) for each in (self.folder / "verdicts").glob("block-*"))
+
     def settle(self, given: Mapping[str, Any]) -> None:
         """Hold fields against the stored ones; new ones are added.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from focusdiff.data.building import BuildFolder
 from focusdiff.data.funnel import FUNNEL_SCHEMA
-from focusdiff.data.ledger import STEPS, outcome_of
-from focusdiff.data.records import BLOCK
+from focusdiff.data.ledger import STEPS, Step, outcome_of
+from focusdiff.data.records import BLOCK, Verdict
 from paircomp.errors import DataError
 
 __all__ = ["read_funnel", "record_verdicts"]
@@ -46,7 +47,7 @@ def record_verdicts(path: Path, record: str) -> dict[str, Any]:
     if not position.isdecimal():
         raise DataError(path, [f"record {record!r}: expected a position, or a pair_id that ends with one"])
     number = int(position)
-    said = BuildFolder(path).ledger(number // BLOCK).said_of(number)
+    said = _said_of(BuildFolder(path), number)
     if not said:
         raise DataError(path, [f"record {number}: nothing was said of it"])
     fate = outcome_of(said)
@@ -55,3 +56,11 @@ def record_verdicts(path: Path, record: str) -> dict[str, Any]:
         "captions": None if fate.captions is None else list(fate.captions),
         "verdicts": [said[step].to_json() for step in STEPS if step in said],
     }  # fmt: skip
+
+
+def _said_of(folder: BuildFolder, position: int) -> Mapping[Step, Verdict]:
+    """The verdicts of a record; its block is the one it would be in if all were full, or a later one."""
+    for number in folder.blocks():
+        if number >= position // BLOCK and (said := folder.ledger(number).said_of(position)):
+            return said
+    return {}

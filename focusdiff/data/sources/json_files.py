@@ -2,7 +2,8 @@
 
 Keys: ``image1, image2`` (or ``before, after``), ``instruction``, ``prompt1, prompt2`` (or ``caption1, caption2``),
 ``edit_type``, ``id``, ``licence``. The published trainer's file has prompts and no instruction, and its images may be
-null: such records are read, and dropped by the first stage with that reason.
+null: such records are read, and dropped by the first stage with that reason. So are AnyEdit's types ``visual_*``, which
+need a third picture; the keys of its JSON files are known too.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from typing import Any
 from focusdiff.data.json_pairs import read_records
 from focusdiff.data.pairs import inside_folder
 from focusdiff.data.records import BLOCK, Block, EditRecord
+from focusdiff.data.sources.parquet_files import LAYOUTS, needs_third_picture
 from paircomp.errors import DataError
 from paircomp.suites.json_objects import Faults
 
 __all__ = ["JsonSource", "json_source"]
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
-    "before": ("image1", "before"), "after": ("image2", "after"), "instruction": ("instruction", "edit"),
-    "caption1": ("prompt1", "caption1"), "caption2": ("prompt2", "caption2"), "edit_type": ("edit_type", "subtask"),
+    "before": ("image1", "before", "image_file"), "after": ("image2", "after", "edited_file"),
+    "instruction": ("instruction", "edit_instruction", "edit"), "edit_type": ("edit_type", "subtask"),
+    "caption1": ("prompt1", "caption1", "input"), "caption2": ("prompt2", "caption2", "output"),
     "id": ("pair_id", "id"), "licence": ("licence", "license"),
 }  # fmt: skip
 
@@ -90,6 +93,7 @@ class _JsonBlock:
                 edit_type=said.get("edit_type"),
                 licence=said.get("licence") or self.licence,
                 origin=f"{self.path.name}, record {position}",
+                skipped=needs_third_picture(said.get("edit_type"), LAYOUTS["anyedit"]),
             )
 
 

@@ -20,7 +20,8 @@ from focusdiff.data.parquet_pairs import open_parquet, parquet_files
 from focusdiff.data.records import BLOCK, Block, EditRecord
 from paircomp.errors import DataError
 
-__all__ = ["LAYOUTS", "Layout", "ParquetSource", "anyedit_source", "parquet_source", "record_of", "ultraedit_source"]
+__all__ = ["LAYOUTS", "Layout", "ParquetSource", "anyedit_source", "needs_third_picture", "parquet_source", "record_of",
+           "ultraedit_source"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -228,10 +229,15 @@ def record_of(row: Mapping[str, Any], layout: Layout, *, position: int, licence:
         edit_type=kind,
         licence=_text(said.get("licence")) or licence,
         origin=origin if said.get("id") is None else f"{origin}, id {said['id']}",
-        skipped=f"edit type {kind} needs a third picture"
-        if kind and kind.startswith(layout.skips or ("\0",))
-        else None,
+        skipped=needs_third_picture(kind, layout),
     )
+
+
+def needs_third_picture(edit_type: str | None, layout: Layout) -> str | None:
+    """Why records of this edit type are left out of a data set; ``None`` where they are not."""
+    if edit_type is None or not edit_type.startswith(layout.skips or ("\0",)):
+        return None
+    return f"edit type {edit_type} needs a third picture"
 
 
 def _bytes(cell: Any) -> bytes | None:

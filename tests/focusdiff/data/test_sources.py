@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from focusdiff.data.inspecting import record_verdicts
 from focusdiff.data.pairs import read_pairs
 from focusdiff.data.records import EditRecord, Source
 from focusdiff.data.shapes.source import shapes_source
@@ -101,6 +102,13 @@ def test_blocks_are_cut_within_row_groups_and_read_in_any_order(tmp_path: Path) 
         found = [record.before for record in block.records()]
         assert found == [record.before for record in many[block.start : block.start + block.size]]
     assert blocks[3].records().__next__().origin.endswith("row 520")  # type: ignore[attr-defined]
+
+
+def test_a_record_is_found_whatever_the_row_groups(tmp_path: Path) -> None:
+    options = ("--screener", "none", "--captioner", "source-captions", "--verifier", "pixels")
+    build(tmp_path / "out", *options, source=f"ultraedit:{ultraedit(tmp_path / 'in', group=5)}")
+
+    assert [record_verdicts(tmp_path / "out", f"ultraedit-{number}")["record"] for number in (4, 5, 11)] == [4, 5, 11]
 
 
 def test_a_limit_ends_within_a_block(tmp_path: Path) -> None:
