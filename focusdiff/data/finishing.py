@@ -24,7 +24,7 @@ from focusdiff.data.contamination import Guard
 from focusdiff.data.dataset import DatasetWriter, FinishedPair
 from focusdiff.data.duplicates import DuplicateFinder
 from focusdiff.data.funnel import FUNNEL_SCHEMA, Funnel
-from focusdiff.data.ledger import Ledger, Outcome, Step, outcome_of
+from focusdiff.data.ledger import Outcome, Step, outcome_of
 from focusdiff.data.pairs import read_prompts
 from focusdiff.data.records import Block, EditRecord, Source, Stage, Verdict
 from focusdiff.data.subtasks import subtask_of
@@ -145,14 +145,14 @@ class _Chosen:
         self.funnel.hygiene("duplicates", entered=entered, reasons=+reasons)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - lives as long as this object, which lives as long as a command
-    def _ledger(self, block: int) -> Ledger:
-        return self._folder.ledger(block)
+    def _captions(self, block: int) -> Mapping[int, tuple[str, str]]:
+        """Captions of a block's kept records: all that is held of it, because its verdicts are many times as large."""
+        ledger = self._folder.ledger(block)
+        fates = {position: outcome_of(ledger.said_of(position)) for position in ledger.positions()}
+        return {position: fate.captions for position, fate in fates.items() if fate.captions is not None}
 
     def _captions_of(self, number: int) -> tuple[str, str]:
-        fate = outcome_of(self._ledger(self._blocks[number]).said_of(self._positions[number]))
-        if fate.captions is None:
-            raise DataError(self._folder.path, ["the verdicts changed while they were read; next: run it again"])
-        return fate.captions
+        return self._captions(self._blocks[number])[self._positions[number]]
 
     def pairs(self) -> dict[str, int]:
         """How many pairs are left, by subtask in the fixed order."""

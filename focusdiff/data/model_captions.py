@@ -143,7 +143,7 @@ class ServerCaptioner:
 
 @declares(requires=("torch", "transformers"))
 def image_text_captions(
-    *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None
+    *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None, longest: int = _LONGEST
 ) -> LocalCaptioner:
     """Captions by any image-text-to-text model of transformers that takes two pictures, run here.
 
@@ -151,6 +151,7 @@ def image_text_captions(
         checkpoint: hub id or folder, with a processor and a chat template.
         device: where it runs.
         dtype: of the weights; default bfloat16 on accelerators, float32 on a CPU.
+        longest: tokens of an answer.
 
     Raises:
         ConfigError: no checkpoint is named.
@@ -173,7 +174,7 @@ def image_text_captions(
         )
     if not getattr(processor, "chat_template", None):
         raise AdapterError(f"{what}: {folder} has no chat template; next: use a checkpoint tuned for conversation")
-    return LocalCaptioner(model.to(device).eval(), processor, identity={"checkpoint": checkpoint})
+    return LocalCaptioner(model.to(device).eval(), processor, identity={"checkpoint": checkpoint}, longest=longest)
 
 
 class LocalCaptioner:
@@ -183,10 +184,11 @@ class LocalCaptioner:
         model: in evaluation mode.
         processor: with a chat template.
         identity: what the loader knows.
+        longest: tokens of an answer.
     """
 
-    def __init__(self, model: Any, processor: Any, *, identity: Mapping[str, Any]) -> None:
-        self._model, self._processor = model, processor
+    def __init__(self, model: Any, processor: Any, *, identity: Mapping[str, Any], longest: int = _LONGEST) -> None:
+        self._model, self._processor, self._longest = model, processor, longest
         self.identity: Mapping[str, Any] = {**identity, "temperature": [0.0, 0.7]}
 
     def caption(self, requests: Sequence[CaptionRequest]) -> Iterator[Captioned]:
@@ -209,7 +211,7 @@ class LocalCaptioner:
         sampled: dict[str, Any] = {"do_sample": True, "temperature": 0.7} if request.attempt else {"do_sample": False}
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(request.position)  # a resumed build draws what an unbroken one would have drawn
-            drawn = self._model.generate(**inputs, max_new_tokens=_LONGEST, **sampled)
+            drawn = self._model.generate(**inputs, max_new_tokens=self._longest, **sampled)
         said: str = self._processor.tokenizer.decode(drawn[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         return said
 

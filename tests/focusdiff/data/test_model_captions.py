@@ -99,7 +99,7 @@ def test_a_local_model_of_a_real_class_looks_at_both_pictures(tmp_path: Path) ->
     """Random weights say nothing of use; that both pictures reach the model shows in what it says."""
     tiny = pytest.importorskip("tests.judges.tiny_vision_language")
     tiny.write_llava(tmp_path)
-    captioner = image_text_captions(checkpoint=str(tmp_path))
+    captioner = image_text_captions(checkpoint=str(tmp_path), longest=12)
     captioner._model.generation_config.max_length = None
 
     said = captioner._said(request())
