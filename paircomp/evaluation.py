@@ -63,6 +63,7 @@ class Evaluation:
         cross: ask about the pair's other prompt; ``None`` leaves it to the judge.
         selection: which pairs.
         out: the run folder.
+        store: URL of a bucket for the images; ``None`` keeps them in the run folder.
         shard: which share of the work this process does.
         overlap: draw and judge at the same time; ``None`` does so where both fit on this machine.
         generator: a ready generator instead of one by name, for callables.
@@ -83,6 +84,7 @@ class Evaluation:
     cross: bool | None = None
     selection: Selection = field(default_factory=Selection)
     out: Path | None = None
+    store: str | None = None
     shard: Shard = ALL
     overlap: bool | None = None
     generator: ImageGenerator | None = None
@@ -135,7 +137,7 @@ class Evaluation:
         trained = (self.spec.trained_with_judge or trained_with_judge(self.spec.checkpoint)) if self.spec else None
         return Run.create(
             self.path, suite=self.suite, identity=self._identity(), trained_with_judge=trained,
-            images=self.images.resolve() if self.images else None,
+            images=self.images.resolve() if self.images else None, store=self.store,
         )  # fmt: skip
 
     def _identity(self) -> dict[str, Any]:

@@ -75,6 +75,11 @@ class Registry:
         self._files = [(path, _load_file(path)) for path in plugin_files]
         self._models: dict[str, list[tuple[str, ModelSpec]]] | None = None
 
+    @property
+    def plugin_files(self) -> tuple[Path, ...]:
+        """The Python files that were given."""
+        return tuple(path for path, _ in self._files)
+
     def models(self) -> dict[str, ModelSpec]:
         """The catalogue, by name. A name that two plugins claim is reported as broken and left out."""
         found = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paircomp.evaluation import Evaluation
     from paircomp.run_store import Run
 
-__all__ = ["both_fit", "draw_and_judge", "judging_device"]
+__all__ = ["both_fit", "draw_and_judge", "judging_device", "needs_device"]
 
 
 def draw_and_judge(evaluation: Evaluation, run: Run, progress: Progress | None = None) -> None:
@@ -54,13 +54,16 @@ def judging_device(evaluation: Evaluation) -> str:
 
 
 def _both_need_the_device(evaluation: Evaluation) -> bool:
-    judge = evaluation.registry.judge(evaluation.judge_name)
-    if "torch" not in getattr(judge, "requires", ()):
+    if not needs_device(evaluation.registry.judge(evaluation.judge_name)):
         return False
     if evaluation.spec is None or evaluation.generator is not None:
         return True  # a function of the user's own may hold anything
-    factory = evaluation.registry.generator(evaluation.spec.adapter)
-    return "torch" in (*getattr(factory, "requires", ()), *evaluation.spec.packages)
+    return needs_device(evaluation.registry.generator(evaluation.spec.adapter))
+
+
+def needs_device(factory: object) -> bool:
+    """Whether what the factory builds takes memory of a GPU where there is one: whatever uses torch."""
+    return "torch" in getattr(factory, "requires", ())
 
 
 def _two_gpus(evaluation: Evaluation) -> bool:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "common_options",
+    "engine_options",
     "evaluation_of",
     "judge_options",
     "model_options",
     "registry_of",
     "shard_of",
     "shard_option",
+    "store_option",
     "suite_options",
     "verbose_option",
 ]
@@ -108,6 +110,27 @@ shard_option = click.option(
 )  # fmt: skip
 
 
+store_option = click.option(
+    "--store", metavar="URL", help="A bucket for the images, such as s3://bucket/run; default the run folder.",
+)  # fmt: skip
+
+engine_options = _together(
+    click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+                 help="local is this process; ray spreads the work over actors (pip install 'paircomp[ray]')."),
+    click.option("--generators", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+                 help="Generator actors of --engine ray."),
+    click.option("--judges", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+                 help="Judge actors of --engine ray."),
+    click.option("--generator-gpus", type=click.FloatRange(min=0), metavar="X",
+                 help="GPUs of each generator actor, also parts of one; default 1 where it uses torch."),
+    click.option("--judge-gpus", type=click.FloatRange(min=0), metavar="X", help="GPUs of each judge actor, likewise."),
+    click.option("--actor-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="X",
+                 help="CPUs of each actor."),
+    click.option("--ray-address", metavar="ADDRESS",
+                 help="An existing cluster; default RAY_ADDRESS, else a cluster of this machine alone."),
+)  # fmt: skip
+
+
 # The group reads it off the arguments when a command fails; the commands themselves need not.
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
 
@@ -185,7 +208,7 @@ def evaluation_of(given: dict[str, Any]) -> Evaluation:
         judge_options=parse_options(given.get("judge_options", ()), where="option -j"), seed=given.get("seed", 0),
         device=given["device"], dtype=given.get("dtype"), batch_size=given["batch_size"], cross=given.get("cross"),
         selection=Selection(given["limit"], tuple(given["subtasks"]) or None), out=given["out"],
-        shard=shard_of(given.get("shard")), overlap=given.get("overlap"),
+        shard=shard_of(given.get("shard")), overlap=given.get("overlap"), store=given.get("store"),
     )  # fmt: skip
     evaluation.check()
     return evaluation

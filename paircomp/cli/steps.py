@@ -12,17 +12,20 @@ import click
 
 from paircomp.cli.options import (
     common_options,
+    engine_options,
     evaluation_of,
     judge_options,
     model_options,
     shard_of,
     shard_option,
+    store_option,
     suite_options,
 )
 
 if TYPE_CHECKING:
     from paircomp.errors import MissingImagesError
     from paircomp.evaluation import EvaluatedRun, Evaluation
+    from paircomp.pipeline import StepCount
     from paircomp.report.schema import Report
     from paircomp.run_store import Run
 
@@ -40,7 +43,9 @@ _images = click.option("--images", type=click.Path(path_type=Path), metavar="DIR
 @judge_options
 @_images
 @_out
+@store_option
 @shard_option
+@engine_options
 @click.option("--overlap/--no-overlap", default=None,
               help="Draw and judge at the same time; default where it is certain that both fit.")  # fmt: skip
 @click.option("--unscored", type=click.Choice(["exclude", "zero"]), default="exclude", show_default=True,
@@ -64,7 +69,7 @@ def evaluate_command(**given: Any) -> None:
         _estimate(evaluation, as_json=given["as_json"])
         return
     run = evaluation.open_run()
-    nothing_drawn = _run_steps(evaluation, run)
+    nothing_drawn = _run_on_ray(evaluation, run, given) if given["engine"] == "ray" else _run_steps(evaluation, run)
     evaluated = EvaluatedRun(run, evaluation.suite, evaluation.selection)
     if not evaluation.shard.whole and (left := _left_to_other_shards(evaluated, evaluation.judge_name)):
         _say_what_is_left(evaluation, run, left, as_json=given["as_json"])
@@ -91,6 +96,33 @@ def _run_steps(evaluation: Evaluation, run: Run) -> MissingImagesError | None:
                 raise  # nothing was even tried: there is no report to write
             return error
         evaluation.judge_held_out(run, progress)
+    return None
+
+
+def _run_on_ray(evaluation: Evaluation, run: Run, given: dict[str, Any]) -> MissingImagesError | None:
+    """The same on a Ray cluster."""
+    from dataclasses import replace
+
+    from paircomp.cli.progress import progress_for
+    from paircomp.engines.ray_engine import RayResources, draw_and_judge, ray_cluster
+    from paircomp.errors import MissingImagesError
+    from paircomp.pipeline import judge_held_out
+
+    asked = RayResources(address=given["ray_address"], generators=given["generators"], judges=given["judges"],
+                         generator_gpus=given["generator_gpus"], judge_gpus=given["judge_gpus"],
+                         cpus=given["actor_cpus"])  # fmt: skip
+    progress = progress_for()
+    with _stdout_kept_for_results(), ray_cluster(asked, evaluation, progress) as resources:
+        try:
+            draw_and_judge(evaluation, run, resources, progress)
+        except MissingImagesError as error:
+            return error
+
+        def ask(name: str) -> StepCount:
+            other = replace(evaluation, judge=name, judge_checkpoint=None, judge_options={})
+            return draw_and_judge(other, run, resources, progress)[1]
+
+        judge_held_out(run, evaluation.suite, evaluation.judge_name, ask, progress)
     return None
 
 
@@ -136,6 +168,7 @@ def _written(evaluated: EvaluatedRun, report: Report, judge: str) -> list[Path]:
 @model_options
 @suite_options
 @_out
+@store_option
 @shard_option
 @common_options
 def generate_command(**given: Any) -> None:

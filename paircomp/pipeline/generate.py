@@ -16,9 +16,9 @@ from paircomp.run_store import ImageIndex, ImageState, PartWriter, Run, Selectio
 from paircomp.runtime.answers import AnswerFault, checked_generated
 from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
-from paircomp.runtime.files import disk_faults, write_atomically
 from paircomp.runtime.images import png_bytes
 from paircomp.runtime.shards import ALL, Shard
+from paircomp.runtime.stores import ImageStore
 from paircomp.types import Generated, GenerationRequest, ImageKey, Suite, image_seed
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["generate_images", "missing_images"]
+__all__ = ["cost_of", "count_images", "drawing_runner", "generate_images", "image_record", "missing_images"]
 
 
 def missing_images(
@@ -76,11 +76,11 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
     heard: Progress = progress or Silent()
     with run.lock("generate", shard=shard):
         begin()
-        records = run.image_records
+        records, store = run.image_records, run.image_store
         index = ImageIndex(suite).read(records.read())
-        lost = index.forget_lost_files(run.images_folder)
+        lost = index.forget_lost_files(store)
         wanted = wanted_images(suite, selection.pairs(suite), shard)
-        count = _count(index, wanted)
+        count = count_images(index, wanted)
         count.images = index
         count.dropped = lost
         started = time.monotonic()
@@ -95,13 +95,13 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
                 ):
                     _introduce(run, generator)
                     size = remembered.choose(generator, batch_size)
-                    for outcome in _runner(generator, who, size).run(requests):
-                        key, record = _store(run, writer, outcome, who=who)
+                    for outcome in drawing_runner(generator, who, size).run(requests):
+                        key, record = _keep(run, store, writer, outcome, who=who)
                         index.take(key, record)
                         settled(key, record)
                         count.new += 1
                         count.unscored += "sha256" not in record
-                        count.usd += _cost(outcome)
+                        count.usd += cost_of(record)
                         heard.advance(count)
         finally:
             if count.new:  # a torn record stays in its file; it is worth a word only while it is done again
@@ -112,7 +112,8 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
     return count
 
 
-def _count(index: ImageIndex, wanted: NDArray[np.bool_]) -> StepCount:
+def count_images(index: ImageIndex, wanted: NDArray[np.bool_]) -> StepCount:
+    """How many of the `wanted` images (``[P, T, K]``) there are to be, and how many are settled."""
     settled = wanted & ((index.state == ImageState.DRAWN) | (index.state == ImageState.REFUSED))
     return StepCount("generate", total=int(wanted.sum()), cached=int(settled.sum()))
 
@@ -124,7 +125,8 @@ def _introduce(run: Run, generator: ImageGenerator) -> None:
         keep_logs(run.path / "logs")
 
 
-def _runner(generator: ImageGenerator, who: str, size: BatchSize) -> BatchRunner[GenerationRequest, Generated]:
+def drawing_runner(generator: ImageGenerator, who: str, size: BatchSize) -> BatchRunner[GenerationRequest, Generated]:
+    """What hands `generator` its requests in batches."""
     return BatchRunner(
         generator.generate,
         expected=lambda request: (request.key,),
@@ -141,31 +143,38 @@ def _key_of(answer: Any) -> tuple[int, ...]:
     return answer.key
 
 
-def _store(
-    run: Run, writer: PartWriter, outcome: Answered[Generated] | Failed[GenerationRequest], *, who: str
-) -> tuple[ImageKey, dict[str, Any]]:
+def _keep(
+    run: Run, store: ImageStore, writer: PartWriter, outcome: Answered[Generated] | Failed[GenerationRequest], *,
+    who: str,
+) -> tuple[ImageKey, dict[str, Any]]:  # fmt: skip
     """Write one image, where there is one, and its record."""
+    key, record, content = image_record(outcome, seed=lambda key: _seed(run, key), who=who)
+    # Where it is a file here, the record writer brings it to the disk within a second.
+    writer.write(record, file=None if content is None else store.write(key.filename, content, sync=False))
+    return key, record
+
+
+def image_record(
+    outcome: Answered[Generated] | Failed[GenerationRequest], *, seed: Callable[[ImageKey], int], who: str
+) -> tuple[ImageKey, dict[str, Any], bytes | None]:
+    """Which image it is, its record, and its PNG file where there is one.
+
+    Raises:
+        GenerationError: the answer breaks the contract.
+    """
     if isinstance(outcome, Failed):
-        failed = {**_place(outcome.request.key), "unscored": outcome.reason, "retry": True}
-        writer.write(failed)
-        return outcome.request.key, failed
+        key = outcome.request.key
+        return key, {**_place(key), "unscored": outcome.reason, "retry": True}, None
     answer = _checked(outcome.answer, who)
-    record: dict[str, Any] = {**_place(answer.key), "seed": _seed(run, answer.key), "batch": outcome.batch}
+    record: dict[str, Any] = {**_place(answer.key), "seed": seed(answer.key), "batch": outcome.batch}
     record |= {name: value for name, value in (("seconds", answer.seconds), ("prompt_sent", answer.prompt_sent))
                if value is not None}  # fmt: skip
     if answer.metadata:
         record["metadata"] = dict(answer.metadata)
     if answer.unscored is not None:
-        record |= {"unscored": answer.unscored, **({"retry": True} if answer.retry else {})}
-        writer.write(record)
-        return answer.key, record
+        return answer.key, {**record, "unscored": answer.unscored, **({"retry": True} if answer.retry else {})}, None
     content = png_bytes(cast("Image", answer.image))
-    path = run.images_folder / answer.key.filename
-    with disk_faults(path):
-        write_atomically(path, content, sync=False)  # the record writer syncs it within a second
-    record |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    writer.write(record, file=path)
-    return answer.key, record
+    return answer.key, {**record, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}, content
 
 
 def _checked(answer: Generated, who: str) -> Generated:
@@ -176,9 +185,9 @@ def _checked(answer: Generated, who: str) -> Generated:
                               "what was finished is kept") from fault  # fmt: skip
 
 
-def _cost(outcome: Answered[Generated] | Failed[GenerationRequest]) -> float:
+def cost_of(record: Mapping[str, Any]) -> float:
     """US dollars, as the generator counted them."""
-    said = outcome.answer.metadata.get("usd") if isinstance(outcome, Answered) else None
+    said = record.get("metadata", {}).get("usd")
     return float(said) if isinstance(said, (int, float)) else 0.0
 
 

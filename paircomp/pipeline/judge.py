@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from paircomp.errors import JudgeError
@@ -19,9 +18,10 @@ from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.feed import Pause
 from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.runtime.shards import ALL, Shard
+from paircomp.runtime.stores import ImageStore
 from paircomp.types import ImageKey, Judgement, JudgeRequest, Question, Suite
 
-__all__ = ["Arrival", "judge_images"]
+__all__ = ["Arrival", "image_bytes", "judge_images", "judgement_records", "judging_runner", "unscored_records"]
 
 #: An image that was just settled, and its record.
 Arrival = tuple[ImageKey, Mapping[str, Any]]
@@ -108,7 +108,7 @@ class _Work:
         arriving: Iterable[Arrival | Pause] | None,
         cross: bool,
     ) -> None:
-        self._images = run.images_folder
+        self._images = run.image_store
         self._index = images or run.read_images(suite)
         self._arriving = arriving
         records = folder.records
@@ -135,10 +135,10 @@ class _Work:
         if not questions:
             return
         try:
-            image = read_rgb(_bytes_of(self._images / key.filename))
+            image = read_rgb(image_bytes(self._images, key))
         except UnreadableImageError as error:
-            for question in questions:
-                self._write_unscored(writer, key, question.judged_prompt, f"unreadable: {error}", progress)
+            for record in unscored_records(key, questions, f"unreadable: {error}", tag=int(self._index.tag[key])):
+                self._write(writer, record, progress)
             return
         yield JudgeRequest(key, (image,), questions)
 
@@ -148,50 +148,69 @@ class _Work:
 
     def do(self, judge: Judge, writer: PartWriter, progress: Progress, *, size: BatchSize, who: str) -> None:
         """Ask everything that is open."""
-        runner = BatchRunner(
-            judge.judge,
-            expected=lambda request: ((*request.key, question.judged_prompt) for question in request.questions),
-            answered=_key_of,
-            who=who,
-            failure=JudgeError,
-            batch_size=size,
-        )
-        for outcome in runner.run(self._requests(writer, progress)):
-            if isinstance(outcome, Failed):
-                for question in outcome.request.questions:
-                    self._write_unscored(writer, outcome.request.key, question.judged_prompt, outcome.reason, progress)
-            else:
-                self._write(writer, outcome, progress, who=who)
+        for outcome in judging_runner(judge, who, size).run(self._requests(writer, progress)):
+            for record in judgement_records(outcome, tag=lambda key: int(self._index.tag[key]), who=who):
+                self._write(writer, record, progress)
 
-    def _write(self, writer: PartWriter, outcome: Answered[Judgement], progress: Progress, *, who: str) -> None:
-        answer = _checked(outcome.answer, who)
-        record = self._place(answer.key, answer.judged_prompt)
-        said = {"score": answer.score, "log_yes": answer.log_yes, "log_no": answer.log_no, "unscored": answer.unscored}
-        record |= {name: value for name, value in said.items() if value is not None}
-        if answer.unscored is not None and answer.retry:
-            record["retry"] = True
-        if answer.evidence:
-            record["evidence"] = dict(answer.evidence)
+    def _write(self, writer: PartWriter, record: Mapping[str, Any], progress: Progress) -> None:
         writer.write(record)
-        self._advance(progress, unscored=answer.score is None)
-
-    def _write_unscored(self, writer: PartWriter, key: ImageKey, prompt: int, reason: str, progress: Progress) -> None:
-        writer.write({**self._place(key, prompt), "unscored": reason, "retry": True})
-        self._advance(progress, unscored=True)
-
-    def _place(self, key: ImageKey, judged_prompt: int) -> dict[str, Any]:
-        return {"pair": key.pair, "prompt": key.prompt, "sample": key.sample, "judged_prompt": judged_prompt,
-                "image": f"{int(self._index.tag[key]):016x}"}  # fmt: skip
-
-    def _advance(self, progress: Progress, *, unscored: bool) -> None:
         self.count.new += 1
-        self.count.unscored += unscored
+        self.count.unscored += "score" not in record
         progress.advance(self.count)
 
 
-def _bytes_of(path: Path) -> bytes:
+def judging_runner(judge: Judge, who: str, size: BatchSize) -> BatchRunner[JudgeRequest, Judgement]:
+    """What hands `judge` its requests in batches."""
+    return BatchRunner(
+        judge.judge,
+        expected=lambda request: ((*request.key, question.judged_prompt) for question in request.questions),
+        answered=_key_of,
+        who=who,
+        failure=JudgeError,
+        batch_size=size,
+    )
+
+
+def judgement_records(
+    outcome: Answered[Judgement] | Failed[JudgeRequest], *, tag: Callable[[ImageKey], int], who: str
+) -> list[dict[str, Any]]:
+    """What is written of one answer, or of all questions of a request that failed.
+
+    Raises:
+        JudgeError: the answer breaks the contract.
+    """
+    if isinstance(outcome, Failed):
+        key = outcome.request.key
+        return unscored_records(key, outcome.request.questions, outcome.reason, tag=tag(key))
+    answer = _checked(outcome.answer, who)
+    record = _place(answer.key, answer.judged_prompt, tag(answer.key))
+    said = {"score": answer.score, "log_yes": answer.log_yes, "log_no": answer.log_no, "unscored": answer.unscored}
+    record |= {name: value for name, value in said.items() if value is not None}
+    if answer.unscored is not None and answer.retry:
+        record["retry"] = True
+    if answer.evidence:
+        record["evidence"] = dict(answer.evidence)
+    return [record]
+
+
+def unscored_records(key: ImageKey, questions: Iterable[Question], reason: str, *, tag: int) -> list[dict[str, Any]]:
+    """What is written where an error stood in the way; the next judge step tries again."""
+    return [{**_place(key, question.judged_prompt, tag), "unscored": reason, "retry": True} for question in questions]
+
+
+def _place(key: ImageKey, judged_prompt: int, tag: int) -> dict[str, Any]:
+    return {"pair": key.pair, "prompt": key.prompt, "sample": key.sample, "judged_prompt": judged_prompt,
+            "image": f"{tag:016x}"}  # fmt: skip
+
+
+def image_bytes(store: ImageStore, key: ImageKey) -> bytes:
+    """The file of an image.
+
+    Raises:
+        UnreadableImageError: it is not there or cannot be read.
+    """
     try:
-        return path.read_bytes()
+        return store.read(key.filename)
     except OSError as error:
         raise UnreadableImageError(error.strerror or str(error)) from error
 

@@ -8,6 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paircomp.runtime.stores import ImageStore
 from paircomp.types import ImageKey, Suite
 
 if TYPE_CHECKING:
@@ -97,15 +98,16 @@ class ImageIndex:
             self.state[key] = (ImageState.FAILED if record.get("retry") else ImageState.REFUSED).value
             self.reasons[ImageKey(*key)] = reason
 
-    def forget_lost_files(self, folder: Path) -> int:
-        """Mark as absent what a record claims and `folder` does not hold in the recorded size; returns how many."""
+    def forget_lost_files(self, store: ImageStore) -> int:
+        """Mark as absent what a record claims and `store` does not hold in the recorded size; returns how many."""
         import numpy as np
 
         found = np.zeros_like(self.size)
         pairs, prompts, samples = found.shape
-        for key, entry in image_files(folder):
-            if key.pair < pairs and key.prompt < prompts and key.sample < samples:
-                found[key] = entry.stat().st_size
+        for name, size in store.sizes():
+            key = ImageKey.from_filename(name)
+            if key is not None and key.pair < pairs and key.prompt < prompts and key.sample < samples:
+                found[key] = size
         lost = (self.state == ImageState.DRAWN) & (found != self.size)
         self.state[lost] = ImageState.ABSENT
         return int(lost.sum())

@@ -23,6 +23,7 @@ from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.machine import package_versions, this_machine
 from paircomp.runtime.shards import ALL, Shard
+from paircomp.runtime.stores import ImageStore, open_store
 from paircomp.suites.selection import select_pairs
 from paircomp.types import PromptPair, Suite, suite_digest
 
@@ -83,7 +84,7 @@ class Run:
     @classmethod
     def create(
         cls, path: Path, *, suite: Suite, identity: Mapping[str, Any], images: Path | None = None,
-        trained_with_judge: str | None = None,
+        trained_with_judge: str | None = None, store: str | None = None,
     ) -> Run:  # fmt: skip
         """Make the run, or open the one that is there when its identity agrees.
 
@@ -93,6 +94,7 @@ class Run:
             identity: everything that decides the images.
             images: a folder of existing images that this run judges in place.
             trained_with_judge: the judge that rewarded this model in training.
+            store: URL of a bucket for the images of this run; ``None`` takes what the run has, at first its own folder.
 
         Raises:
             RunMismatchError: made with other settings.
@@ -106,14 +108,17 @@ class Run:
             with manifest_lock(path):
                 if (path / "run.json").exists():
                     run = cls.open(path)
-                    if not (changed := differences(run.identity, wanted)):
+                    changed = differences(run.identity, wanted)
+                    if store is not None and store != run.manifest.get("store"):
+                        changed.append(("store", run.manifest.get("store"), store))
+                    if not changed:
                         return run
                     if run.holds_records() or is_at_work(path):
                         raise RunMismatchError(path, changed)
                     run._forget_identities()  # made by a command that failed before its first result
                 else:
                     cls._refuse_foreign_folder(path)
-                return cls._write_new(path, suite, wanted, images, trained_with_judge)
+                return cls._write_new(path, suite, wanted, images, trained_with_judge, store)
 
     @classmethod
     def _refuse_foreign_folder(cls, path: Path) -> None:
@@ -124,8 +129,9 @@ class Run:
 
     @classmethod
     def _write_new(
-        cls, path: Path, suite: Suite, identity: dict[str, Any], images: Path | None, trained_with_judge: str | None
-    ) -> Run:
+        cls, path: Path, suite: Suite, identity: dict[str, Any], images: Path | None, trained_with_judge: str | None,
+        store: str | None,
+    ) -> Run:  # fmt: skip
         write_atomically(path / "suite.jsonl", b"".join(_pair_line(pair) for pair in suite.pairs))
         manifest: dict[str, Any] = {
             "schema": RUN_SCHEMA,
@@ -137,6 +143,8 @@ class Run:
             "trained_with_judge": trained_with_judge,
             "invocations": [],
         }  # fmt: skip
+        if store is not None:
+            manifest["store"] = store
         write_json(path / "run.json", manifest)
         return cls(path, manifest)
 
@@ -173,6 +181,11 @@ class Run:
         """Where the images lie: in the run, or where they were found."""
         outside = self.manifest.get("images")
         return Path(outside) if outside else self.path / "images"
+
+    @property
+    def image_store(self) -> ImageStore:
+        """The images by name: in :attr:`images_folder`, or in a bucket."""
+        return open_store(self.manifest.get("store") or str(self.images_folder))
 
     @property
     def image_records(self) -> RecordFolder:
@@ -271,7 +284,7 @@ class Run:
         if self.manifest.get("images") and not self.images_folder.is_dir():
             raise MissingImagesError(self.images_folder, "the folder of this run's images is gone; next: bring it back")
         index = ImageIndex(suite).read(self.image_records.read())
-        index.forget_lost_files(self.images_folder)
+        index.forget_lost_files(self.image_store)
         return index
 
     def judge(self, name: str) -> JudgeFolder:

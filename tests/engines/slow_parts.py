@@ -1,0 +1,49 @@
+"""A generator and a judge that take their time, for tests that kill what runs them. Fakes, named so."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from paircomp.types import Generated, GenerationRequest, Judgement, JudgeRequest
+from tests.parts import FlatGenerator, SteadyJudge
+
+
+class SlowGenerator(FlatGenerator):
+    """Sleeps before each picture, and leaves word of the process that it runs in."""
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:
+        leave_word("generator")
+        for answer in super().generate(requests):
+            time.sleep(0.05)
+            yield answer
+
+
+class SlowJudge(SteadyJudge):
+    """Sleeps before each answer, and leaves word likewise."""
+
+    def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
+        leave_word("judge")
+        for answer in super().judge(requests):
+            time.sleep(0.02)
+            yield answer
+
+
+def leave_word(kind: str) -> None:
+    folder = os.environ.get("PAIRCOMP_TEST_WORKERS")
+    if folder:
+        (Path(folder) / f"{kind}-{os.getpid()}").touch()
+
+
+def slow_generator(*, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None) -> SlowGenerator:
+    return SlowGenerator()
+
+
+def slow_judge(*, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None) -> SlowJudge:
+    return SlowJudge()
+
+
+GENERATORS = {"slow": slow_generator}
+JUDGES = {"slow": slow_judge}

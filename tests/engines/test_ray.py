@@ -1,0 +1,117 @@
+"""The Ray engine on a real cluster of two nodes on this machine, with an actor and a node killed while it works."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paircomp.cli import run as paircomp
+from paircomp.errors import ConfigError
+from paircomp.run_store import Run
+
+ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'paircomp[ray]')")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # Ray's own
+    pytest.mark.timeout(600),
+]
+ROOT = Path(__file__).parents[2]
+PLUGIN = Path(__file__).with_name("slow_parts.py")
+COMMAND = ["eval", "--adapter", "slow", "--model", "slow", "--judge", "slow", "--suite", "shapes", "--limit", "12",
+           "--plugin", str(PLUGIN), "--cross"]  # fmt: skip
+REPORTS = ("report.json", "report.md", "report.csv", "pairs.csv", "report.html")
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def cluster(workers: Path) -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # Ray's default leaves a busy machine nothing for them
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("PAIRCOMP_TEST_WORKERS", str(workers))
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 3, "include_dashboard": False})
+        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+        yield made
+        ray.shutdown()
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    assert paircomp([*COMMAND, "--out", str(folder)]) == 0
+    return folder
+
+
+def same(folder: Path, other: Path) -> None:
+    for name in REPORTS:
+        assert (folder / name).read_bytes() == (other / name).read_bytes(), name
+    images = {path.name: path.read_bytes() for path in (folder / "images").iterdir()}
+    assert images == {path.name: path.read_bytes() for path in (other / "images").iterdir()}
+
+
+def records(folder: Path) -> int:
+    return sum(1 for _ in Run.open(folder).image_records.read()) if (folder / "run.json").is_file() else 0
+
+
+def test_an_actor_and_a_node_that_die_change_nothing(
+    cluster: Any, workers: Path, plain: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = cluster.add_node(num_cpus=3)
+    folder, killed = tmp_path / "run", []
+
+    def kill() -> None:
+        while records(folder) < 6:
+            time.sleep(0.02)
+        victim = next(workers.glob("generator-*"))
+        os.kill(int(victim.name.rsplit("-", maxsplit=1)[1]), signal.SIGKILL)
+        while records(folder) < 16:
+            time.sleep(0.02)
+        cluster.remove_node(node, allow_graceful=False)
+        killed.append(records(folder))
+
+    assassin = threading.Thread(target=kill)
+    assassin.start()
+    engine = ["--engine", "ray", "--generators", "2", "--judges", "2"]
+    assert paircomp([*COMMAND, "--out", str(folder), *engine]) == 0
+    assassin.join()
+    assert 16 <= killed[0] < 48, "the node was to die in the middle"
+    assert capfd.readouterr().err.count("another one takes its place") >= 2
+    same(folder, plain)
+    answers = list(Run.open(folder).judge("slow").records.read())
+    assert len(answers) == 96
+    assert all("score" in answer for answer in answers)
+
+
+def test_a_run_that_was_begun_without_ray_is_finished_with_it(cluster: Any, plain: Path, tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "run")]
+    begun = [*COMMAND, *out]
+    begun[begun.index("--limit") + 1] = "6"
+    assert paircomp(begun) == 0
+    assert paircomp([*COMMAND, *out, "--engine", "ray"]) == 0
+    same(tmp_path / "run", plain)
+    engines = [said.get("engine") for said in json.loads((tmp_path / "run" / "run.json").read_text())["invocations"]]
+    assert engines == [None, None, "ray", "ray"]
+
+
+def test_what_the_engine_cannot_do_is_said(tmp_path: Path) -> None:
+    from paircomp.engines.ray_engine import RayResources, _look_at_resources
+    from paircomp.pipeline import Silent
+
+    with pytest.raises(ConfigError, match="the actors ask for 8 CPU, the cluster has 2"):
+        _look_at_resources(RayResources(generators=6, judges=2), {"CPU": 2.0}, Silent(), local=True)

@@ -1,0 +1,89 @@
+"""Where images lie: a folder, and a bucket of moto's S3 server, a fake of Amazon's on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paircomp.cli import run as paircomp
+from paircomp.errors import ConfigError, RunError, UnavailableError
+from paircomp.runtime.stores import ImageStore, open_store
+
+COMMAND = ["eval", "--model", "sketch", "--limit", "6"]
+
+
+@pytest.fixture(scope="module")
+def fake_s3() -> Iterator[str]:
+    """The address of the fake, with a bucket in it."""
+    moto = pytest.importorskip("moto.server", reason="moto is not installed (pip install 'moto[server]')")
+    boto3 = pytest.importorskip("boto3")
+    pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed (pip install 'paircomp[data]')")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"ENDPOINT_URL": f"http://{host}:{port}", "ACCESS_KEY_ID": "fake", "REGION": "us-east-1",
+                            "SECRET_ACCESS_KEY": "fake", "DEFAULT_REGION": "us-east-1"}.items():  # fmt: skip
+            patch.setenv(f"AWS_{name}", value)
+        boto3.client("s3").create_bucket(Bucket="runs")
+        yield "s3://runs"
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ImageStore:
+    if request.param == "folder":
+        return open_store(str(tmp_path / "images"))
+    return open_store(f"{request.getfixturevalue('fake_s3')}/{tmp_path.name}")
+
+
+@pytest.mark.filterwarnings("ignore")  # boto's and moto's own
+def test_whole_files_by_name(store: ImageStore) -> None:
+    assert list(store.sizes()) == []
+    store.write("0_0_0.png", b"first")
+    store.write("0_0_0.png", b"second one")
+    store.write("0_0_1.png", b"")
+    assert store.read("0_0_0.png") == b"second one"
+    assert sorted(store.sizes()) == [("0_0_0.png", 10), ("0_0_1.png", 0)]
+    again = open_store(store.location)
+    assert again.read("0_0_0.png") == b"second one"
+    again.remove("0_0_0.png")
+    again.remove("0_0_0.png")
+    assert [name for name, _ in store.sizes()] == ["0_0_1.png"]
+    with pytest.raises(OSError, match="0_0_0"):
+        store.read("0_0_0.png")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_with_its_images_in_a_bucket_gives_the_same_report(fake_s3: str, tmp_path: Path) -> None:
+    bucket = ["--store", f"{fake_s3}/run"]
+    assert paircomp([*COMMAND, "--out", str(tmp_path / "here")]) == 0
+    for index in range(2):
+        assert paircomp([*COMMAND, "--out", str(tmp_path / "there"), *bucket, "--shard", f"{index}/2"]) == 0
+    there = open_store(f"{fake_s3}/run")
+    for path in (tmp_path / "here" / "images").iterdir():
+        assert there.read(path.name) == path.read_bytes()
+    assert not (tmp_path / "there" / "images").exists()
+    assert (tmp_path / "there" / "report.json").read_bytes() == (tmp_path / "here" / "report.json").read_bytes()
+    there.remove("0_0_0.png")
+    assert paircomp([*COMMAND, "--out", str(tmp_path / "there"), *bucket]) == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_another_store_and_an_absent_bucket_are_told(
+    fake_s3: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(RunError, match=r"s3://absent/run/0_0_0\.png: .*what was finished is kept"):
+        open_store("s3://absent/run").write("0_0_0.png", b"x")
+    command = ["generate", "--model", "sketch", "--limit", "1", "--out", str(tmp_path / "run")]
+    assert paircomp(command) == 0
+    assert paircomp([*command, "--store", f"{fake_s3}/other"]) == 1
+    assert "store: stored None, given 's3://runs/other'" in capsys.readouterr().err
+
+
+def test_an_unknown_kind_of_store_is_refused() -> None:
+    pytest.importorskip("fsspec")
+    with pytest.raises((ConfigError, UnavailableError), match="nowhere://x"):
+        open_store("nowhere://x")
