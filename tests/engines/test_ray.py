@@ -78,8 +78,8 @@ def test_an_actor_and_a_node_that_die_change_nothing(
     def kill() -> None:
         while records(folder) < 6:
             time.sleep(0.02)
-        victim = next(workers.glob("generator-*"))
-        os.kill(int(victim.name.rsplit("-", maxsplit=1)[1]), signal.SIGKILL)
+        drawing = {int(word.name.rsplit("-", maxsplit=1)[1]) for word in workers.glob("generator-*")}
+        os.kill(min(drawing - {os.getpid()}), signal.SIGKILL)
         while records(folder) < 16:
             time.sleep(0.02)
         cluster.remove_node(node, allow_graceful=False)
