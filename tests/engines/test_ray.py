@@ -16,6 +16,8 @@ import pytest
 from paircomp.cli import run as paircomp
 from paircomp.errors import ConfigError
 from paircomp.run_store import Run
+from paircomp.runtime.stores import open_store
+from tests.fake_s3 import fake_s3_server
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'paircomp[ray]')")
 
@@ -107,6 +109,22 @@ def test_a_run_that_was_begun_without_ray_is_finished_with_it(cluster: Any, plai
     same(tmp_path / "run", plain)
     engines = [said.get("engine") for said in json.loads((tmp_path / "run" / "run.json").read_text())["invocations"]]
     assert engines == [None, None, "ray", "ray"]
+
+
+@pytest.mark.slow
+def test_workers_share_a_bucket(cluster: Any, plain: Path, tmp_path: Path) -> None:
+    with fake_s3_server() as bucket:
+        # Workers have the surroundings of the cluster, which was there before the fake.
+        surroundings = {"env_vars": {name: value for name, value in os.environ.items() if name.startswith("AWS_")}}
+        ray.shutdown()
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", runtime_env=surroundings)
+        out, store = str(tmp_path / "run"), f"{bucket}/run"
+        engine = ["--engine", "ray", "--generators", "2"]
+        assert paircomp([*COMMAND, "--out", out, "--store", store, *engine]) == 0
+        images = {name: open_store(store).read(name) for name, _ in open_store(store).sizes()}
+    assert images == {path.name: path.read_bytes() for path in (plain / "images").iterdir()}
+    for name in REPORTS:
+        assert (tmp_path / "run" / name).read_bytes() == (plain / name).read_bytes(), name
 
 
 def test_what_the_engine_cannot_do_is_said(tmp_path: Path) -> None:

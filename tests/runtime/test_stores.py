@@ -10,26 +10,15 @@ import pytest
 from paircomp.cli import run as paircomp
 from paircomp.errors import ConfigError, RunError, UnavailableError
 from paircomp.runtime.stores import ImageStore, open_store
+from tests.fake_s3 import fake_s3_server
 
 COMMAND = ["eval", "--model", "sketch", "--limit", "6"]
 
 
 @pytest.fixture(scope="module")
 def fake_s3() -> Iterator[str]:
-    """The address of the fake, with a bucket in it."""
-    moto = pytest.importorskip("moto.server", reason="moto is not installed (pip install 'moto[server]')")
-    boto3 = pytest.importorskip("boto3")
-    pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed (pip install 'paircomp[data]')")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"ENDPOINT_URL": f"http://{host}:{port}", "ACCESS_KEY_ID": "fake", "REGION": "us-east-1",
-                            "SECRET_ACCESS_KEY": "fake", "DEFAULT_REGION": "us-east-1"}.items():  # fmt: skip
-            patch.setenv(f"AWS_{name}", value)
-        boto3.client("s3").create_bucket(Bucket="runs")
-        yield "s3://runs"
-    server.stop()
+    with fake_s3_server() as bucket:
+        yield bucket
 
 
 @pytest.fixture(params=["folder", "bucket"])
