@@ -22,6 +22,7 @@ __all__ = ["COLUMNS", "DatasetWriter", "FinishedPair"]
 
 ROW_GROUP = 32  # rows that are read together when a trainer asks for one pair
 SHARD_BYTES = 400 * 10**6  # the hub advises shards below 500 MB
+SHARD_ROWS = 16_384  # what a shard says of its row groups stays in memory until it is closed
 _SCORES = ("score_1_1", "score_2_2", "score_2_1", "score_1_2")
 
 #: Column name to what it holds; the data card prints it.
@@ -121,7 +122,7 @@ class DatasetWriter:
         self._schema = _schema()
         self._rows: list[dict[str, Any]] = []
         self._shard: Any = None
-        self._shards = self._in_shard = 0
+        self._shards = self._in_shard = self._rows_in_shard = 0
         self._trainer = _TrainerWriter(scratch / "trainer") if trainer_json else None
 
     def __enter__(self) -> DatasetWriter:
@@ -139,7 +140,8 @@ class DatasetWriter:
             self._in_shard += len(pair.images[0]) + len(pair.images[1])
             if len(self._rows) == ROW_GROUP:
                 self._write_rows()
-            if self._in_shard >= self._shard_bytes:
+            self._rows_in_shard += 1
+            if self._in_shard >= self._shard_bytes or self._rows_in_shard == SHARD_ROWS:
                 self._end_shard()
             if self._trainer is not None:
                 self._trainer.add(pair)
@@ -151,7 +153,11 @@ class DatasetWriter:
         if self._shard is None:
             file = self._scratch / "data" / f"train-{self._shards:05d}.parquet"
             few = ["subtask", "source", "licence", "edit_type"]  # columns of few different values
-            self._shard = parquet.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=few)
+            # Statistics of the pictures' bytes would be pictures; those of their names tell where one is absent.
+            told = [f"{name}.path" if name.startswith("image") else name for name in COLUMNS]
+            self._shard = parquet.ParquetWriter(
+                file, self._schema, compression="zstd", use_dictionary=few, write_statistics=told
+            )
             self._shards += 1
         self._shard.write_table(pa.Table.from_pylist(self._rows, schema=self._schema), row_group_size=ROW_GROUP)
         self._rows.clear()
@@ -162,7 +168,7 @@ class DatasetWriter:
         if self._shard is not None:
             self._shard.close()
             self._shard = None
-        self._in_shard = 0
+        self._in_shard = self._rows_in_shard = 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

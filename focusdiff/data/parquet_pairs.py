@@ -182,6 +182,9 @@ def _texts(path: Path) -> Any:
 def _some_absent(path: Path, stamp: tuple[int, int], group: int, column: str) -> bool:
     """Whether a row group says that pictures are absent in it; asked of its statistics, so that none is read."""
     metadata = _opened(path, stamp).metadata.row_group(group)
-    leaves = [metadata.column(number) for number in range(metadata.num_columns)]
-    found = [leaf for leaf in leaves if leaf.path_in_schema in (f"{column}.bytes", column)]
-    return not found or any(leaf.statistics is None or leaf.statistics.null_count != 0 for leaf in found)
+    leaves = {metadata.column(number).path_in_schema: metadata.column(number) for number in range(metadata.num_columns)}
+    for name in (column, f"{column}.bytes", f"{column}.path"):  # a picture that is absent has no name either
+        told = leaves[name].statistics if name in leaves else None
+        if told is not None and told.has_null_count:
+            return bool(told.null_count)
+    return True
