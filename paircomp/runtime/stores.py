@@ -6,6 +6,7 @@ written again is replaced at once, and all names can be listed with their sizes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,9 +87,14 @@ class FolderStore:
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """See `ImageStore.sizes`."""
-        if self._path.is_dir():
-            with os.scandir(self._path) as entries:
-                yield from ((entry.name, entry.stat().st_size) for entry in entries if entry.is_file())
+        if not self._path.is_dir():
+            return
+        with os.scandir(self._path) as entries:
+            for entry in entries:
+                # A file that is being written has another name, and loses it at any moment.
+                if not entry.name.startswith(".") and entry.is_file():
+                    with contextlib.suppress(FileNotFoundError):
+                        yield entry.name, entry.stat().st_size
 
     def remove(self, name: str) -> None:
         """See `ImageStore.remove`."""

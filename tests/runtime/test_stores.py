@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_another_store_and_an_absent_bucket_are_told(
     assert paircomp(command) == 0
     assert paircomp([*command, "--store", f"{fake_s3}/other"]) == 1
     assert "store: stored None, given 's3://runs/other'" in capsys.readouterr().err
+
+
+def test_a_folder_can_be_listed_while_it_is_written(tmp_path: Path) -> None:
+    store, done = open_store(str(tmp_path)), threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            store.write("0_0_0.png", b"x", sync=False)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = {entry for _ in range(2000) for entry in store.sizes()}
+    finally:
+        done.set()
+        writer.join()
+    assert seen == {("0_0_0.png", 1)}
 
 
 def test_an_unknown_kind_of_store_is_refused() -> None:
