@@ -107,9 +107,9 @@ def training_pairs(recipe: RLRecipe) -> PairSource:
 
 
 def _reward(recipe: RLRecipe, device: str) -> Reward:
-    from focusdiff.judge_reward import JudgeReward
+    from focusdiff.rewards.building import build_reward
 
-    return JudgeReward(recipe.reward.judge, recipe.reward.options, device=device)
+    return build_reward(recipe.reward, device=device)
 
 
 def _accelerator(recipe: RLRecipe, device: str) -> Accelerator:

@@ -6,6 +6,7 @@ option exists only where the paper, the published code or an arm of the ablation
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -61,14 +62,38 @@ class RewardRecipe:
     """What rewards pictures.
 
     Attributes:
-        judge: a judge by name (`paircomp judges`).
-        options: of the judge's factory.
+        judge: by name (`paircomp judges`), or a function by entry point (``focusdiff.rewards``). The trained model is
+            marked with it.
+        options: of its factory; ``checkpoint`` names a judge's weights.
+        weights: of the sum, by name: further judges and functions, and ``judge`` itself where its own is not 1. The
+            paper and the published code use one judge.
+        options_of: of each further one, by name.
+        long_prompt_judge: in place of ``judge`` for long prompts, one that asks about their parts; none when empty.
+            Paper: long prompts are taken apart (appendix C); the published code never does.
+        long_prompt_words: from which a prompt is long. Ours: the paper prints no number.
         most_unscored: share of a step's pictures that may stay unscored; beyond it the run stops. Ours.
     """
 
     judge: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    options_of: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    long_prompt_judge: str = ""
+    long_prompt_words: int = 60
     most_unscored: float = 0.5
+
+    def faults(self) -> Iterator[str]:
+        """What does not fit, each in words."""
+        for name, weight in self.weights.items():
+            if not isinstance(weight, (int, float)) or isinstance(weight, bool) or not math.isfinite(weight):
+                yield f"weights.{name}: expected a number, got {weight!r}"
+        for name, options in self.options_of.items():
+            if not isinstance(options, Mapping):
+                yield f"options_of.{name}: expected a table, got {options!r}"
+        if self.long_prompt_words < 1:
+            yield f"long_prompt_words: expected a count from 1, got {self.long_prompt_words}"
+        if not 0 <= self.most_unscored <= 1:
+            yield f"most_unscored: expected a share from 0 to 1, got {self.most_unscored}"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from focusdiff.groups import Group, Kind, Member
+from focusdiff.rewards.scores import Scores
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,13 @@ class StepPictures:
             for place, score in zip(places, future.result(), strict=True):
                 found[place] = float(score)
         return found
+
+    def answers(self) -> Iterator[tuple[list[int], Scores]]:
+        """What the reward said of each part beside its numbers; a reward that says no more is passed over."""
+        for places, future in self.scores:
+            found = future.result()
+            if isinstance(found, Scores):
+                yield places, found
 
     def rows(self, rows: list[int]) -> tuple[list[str], Tensor, Tensor | None]:
         """Prompts, tokens and masks of some members, as a policy takes them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from focusdiff.groups import Kind
     from focusdiff.rollout import StepPictures
 
-__all__ = ["KINDS", "Tally", "count_members", "count_rewards"]
+__all__ = ["KINDS", "Tally", "count_members", "count_reward_calls", "count_rewards"]
 
 KINDS: tuple[Kind, ...] = ("sampled", "positive", "negative")
 
@@ -81,6 +82,30 @@ def count_rewards(tally: Tally, drawn: StepPictures, rewards: Sequence[float], p
         tally.add(f"members/{member.kind}", 1)
     tally.mean("groups/without_spread", (~has_spread(padded)).float().tolist())
     tally.mean("groups/without_spread_sampled", _without_spread_sampled(drawn, rewards))
+
+
+def count_reward_calls(tally: Tally, drawn: StepPictures) -> Counter[str]:
+    """Seconds of the calls of each reward, and what each part of a sum gave on its own.
+
+    A call works beside the loop, so its seconds may be more than the loop waited (``seconds/reward``).
+
+    Args:
+        tally: takes ``reward_seconds/NAME`` (all calls of the step) and ``reward_part/NAME`` (mean over samples).
+        drawn: whose rewards are there.
+
+    Returns:
+        why pictures stayed unscored, with how often.
+    """
+    reasons: Counter[str] = Counter()
+    for places, found in drawn.answers():
+        reasons.update(found.reasons.values())
+        for name, seconds in found.seconds.items():
+            tally.add(f"reward_seconds/{name}", seconds)
+        for name, values in found.parts.items():
+            kinds = (drawn.members[place].kind for place in places)
+            tally.mean(f"reward_part/{name}", [value for value, kind in zip(values, kinds, strict=True)
+                                               if kind == "sampled"])  # fmt: skip
+    return reasons
 
 
 def _without_spread_sampled(drawn: StepPictures, rewards: Sequence[float]) -> list[float]:

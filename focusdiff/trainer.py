@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -29,7 +30,7 @@ from focusdiff.objective import Objective, group_advantages, normalised
 from focusdiff.rollout import StepPictures, draw_step
 from focusdiff.run_folder import RunFolder, TrainerState
 from focusdiff.schedules import piecewise_linear
-from focusdiff.step_metrics import Tally, count_rewards
+from focusdiff.step_metrics import Tally, count_reward_calls, count_rewards
 from focusdiff.stopwatch import Stopwatch
 from paircomp.errors import OutOfMemory, RunError
 from paircomp.runtime.memory import is_out_of_memory
@@ -136,7 +137,7 @@ class Trainer:
             self._tell_samples(step, drawn, rewards)
             padded = pad_rewards(rewards, drawn.sizes)
             count_rewards(tally, drawn, rewards, padded)
-            self._refuse_unscored(step, rewards)
+            self._refuse_unscored(step, rewards, count_reward_calls(tally, drawn))
             advantages = unpadded(group_advantages(padded), drawn.sizes)
 
             with stopwatch("update"):
@@ -275,14 +276,18 @@ class Trainer:
 
     # What stops a run
 
-    def _refuse_unscored(self, step: int, rewards: Sequence[float]) -> None:
+    def _refuse_unscored(self, step: int, rewards: Sequence[float], reasons: Counter[str]) -> None:
         unscored = sum(map(math.isnan, rewards))
+        if not unscored:
+            return
+        said = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3)) or "no reason given"
+        self.event(step, "unscored", f"{unscored} of {len(rewards)} pictures: {said}")
         if unscored > self.recipe.reward.most_unscored * len(rewards):
             raise RunError(
                 self.folder.path,
                 f"step {step}: {unscored} of {len(rewards)} pictures could not be scored by {self.reward.name!r} "
-                f"(at most {self.recipe.reward.most_unscored:.0%} may); next: see that the judge understands these "
-                "prompts, mend its server, or raise reward.most_unscored",
+                f"(at most {self.recipe.reward.most_unscored:.0%} may): {said}; next: see that the judge understands "
+                "these prompts, mend its server, or raise reward.most_unscored",
             )
 
     def _diverged(self, step: int, norm: float) -> NoReturn:
