@@ -35,7 +35,7 @@ def train(
         out: the run's folder.
         device: where it runs.
         observers: are told of every step.
-        controller: keeps the run steady.
+        controller: keeps the run steady, in place of the recipe's.
         reward: in place of the recipe's.
 
     Returns:
@@ -56,7 +56,8 @@ def train(
         asked = reward or _reward(recipe, device)
         try:
             trainer = Trainer(recipe, policy, reference, training_pairs(recipe), asked, folder,
-                              _accelerator(recipe, device), observers=observers, controller=controller)  # fmt: skip
+                              _accelerator(recipe, device), observers=observers,
+                              controller=controller or _controller(recipe))  # fmt: skip
             trainer.resume()
             trainer.run()
         finally:
@@ -110,6 +111,12 @@ def _reward(recipe: RLRecipe, device: str) -> Reward:
     from focusdiff.rewards.building import build_reward
 
     return build_reward(recipe.reward, device=device)
+
+
+def _controller(recipe: RLRecipe) -> Controller | None:
+    from focusdiff.steadiness import SteadinessController
+
+    return None if recipe.steadiness.idle else SteadinessController(recipe.steadiness)
 
 
 def _accelerator(recipe: RLRecipe, device: str) -> Accelerator:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from focusdiff.training_protocols import StepPair
     from paircomp.protocols import Policy
 
-__all__ = ["MemberPasses", "by_length", "checkpoint_gradients", "micro_batches", "probe"]
+__all__ = ["MemberPasses", "by_length", "checkpoint_gradients", "micro_batches", "move_reference", "probe"]
 
 
 class MemberPasses:
@@ -90,6 +90,22 @@ class MemberPasses:
         count_members(tally, [drawn.members[row].kind for row in rows], known)
         distance = (known["log_prob"] - drawn.rollout_log_probs[rows]).abs().nan_to_num(nan=0.0)
         tally.highest("rollout_difference", [float(distance.max())])
+
+
+def move_reference(reference: Policy, policy: Policy, share: float) -> None:
+    """Bring the reference's weights towards the policy's, in the memory they have.
+
+    Args:
+        reference: of the same shape.
+        policy: as it is now.
+        share: of the way; 1 makes them equal.
+    """
+    with torch.no_grad():
+        for mine, theirs in zip(reference.module.parameters(), policy.module.parameters(), strict=True):
+            if share == 1:
+                mine.copy_(theirs)
+            else:
+                mine.lerp_(theirs.to(mine.dtype), share)
 
 
 def probe(policy: Policy, pairs: Sequence[StepPair], tally: Tally, *, at_once: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from focusdiff.groups import GroupRecipe
 from focusdiff.objective import Normalisation
 from focusdiff.schedules import LearningRate, Position, step_of
+from focusdiff.steadiness import SteadinessRecipe
 
 __all__ = ["LoopRecipe", "ObjectiveRecipe", "OptimiserRecipe", "PolicyRecipe", "PromptRecipe", "RLRecipe",
            "RewardRecipe"]  # fmt: skip
@@ -196,6 +197,7 @@ class RLRecipe:
         policy: whose weights are trained.
         groups: whose rewards are compared.
         objective: the loss.
+        steadiness: what is done when the reward falls or stands still.
     """
 
     prompts: PromptRecipe
@@ -205,6 +207,7 @@ class RLRecipe:
     policy: PolicyRecipe = field(default_factory=PolicyRecipe)
     groups: GroupRecipe = field(default_factory=GroupRecipe)
     objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
+    steadiness: SteadinessRecipe = field(default_factory=SteadinessRecipe)
 
     def faults(self) -> Iterator[str]:
         """What does not fit between sections, each in words."""

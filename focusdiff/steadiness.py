@@ -132,7 +132,9 @@ class SteadinessController:
 
     def _moved(self, why: str, share: float) -> Adjustment:
         said = "is the current model" if share == 1.0 else f"goes {share:.0%} of the way to the current model"
-        return Adjustment(self._scale, move_reference=True, reference_share=share, reason=f"{why}: the reference {said}")
+        return Adjustment(
+            self._scale, move_reference=True, reference_share=share, reason=f"{why}: the reference {said}"
+        )
 
 
 def _mean(values: Sequence[float]) -> float:

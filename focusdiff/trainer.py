@@ -25,7 +25,7 @@ from torch import Tensor
 
 from focusdiff.flops import member_flops
 from focusdiff.groups import groups_of, pad_rewards, unpadded
-from focusdiff.member_passes import MemberPasses, checkpoint_gradients, probe
+from focusdiff.member_passes import MemberPasses, checkpoint_gradients, move_reference, probe
 from focusdiff.objective import Objective, group_advantages, normalised
 from focusdiff.rollout import StepPictures, draw_step
 from focusdiff.run_folder import RunFolder, TrainerState
@@ -221,7 +221,7 @@ class Trainer:
         asked = self.controller.observe(step, numbers)
         self.state.learning_rate_scale = asked.learning_rate_scale
         if asked.move_reference and self._passes.reference is not None:
-            self._passes.reference = self.policy.frozen_copy()
+            move_reference(self._passes.reference, self.policy, asked.reference_share)
             self.state.reference_moved = True
         if asked.reason:
             self.event(step, "steadiness", asked.reason)

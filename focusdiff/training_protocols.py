@@ -109,11 +109,13 @@ class Adjustment:
     Attributes:
         learning_rate_scale: multiplies the scheduled learning rate from the next step on; 1 leaves it.
         move_reference: whether the reference model becomes the current policy.
+        reference_share: with `move_reference`, how far of the way it goes; 1 is all of it.
         reason: for the event log; ``None`` where nothing changed.
     """
 
     learning_rate_scale: float = 1.0
     move_reference: bool = False
+    reference_share: float = 1.0
     reason: str | None = None
 
 
