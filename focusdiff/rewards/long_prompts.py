@@ -39,7 +39,11 @@ class LongPromptScorer:
             places = [place for place, answer in enumerate(is_long) if answer is wanted]
             if not places:
                 continue
-            found = scorer.scores(*([each[place] for place in places] for each in (prompts, pictures, subtasks)))
+            found = scorer.scores(
+                [prompts[place] for place in places],
+                [pictures[place] for place in places],
+                [subtasks[place] for place in places],
+            )
             for place, value in zip(places, found, strict=True):
                 values[place] = value
             reasons |= {places[place]: reason for place, reason in found.reasons.items()}
