@@ -73,8 +73,7 @@ def _fit_encoder(quantizer: Any, plan: ImageTokenizerPlan) -> None:
 def _fit_decoder(quantizer: Any, plan: ImageTokenizerPlan) -> None:
     weights = [*quantizer.decoder.parameters(), *quantizer.post_quant_conv.parameters()]
     _train(weights, partial(_picture_loss, quantizer), plan.decoder, f"{plan.seed}/decoder")
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        _train(weights, partial(_squared_loss, quantizer), plan.finish, f"{plan.seed}/decoder 1")
+    _train(weights, partial(_squared_loss, quantizer), plan.finish, f"{plan.seed}/decoder 1")
 
 
 def _train(weights: list[Tensor], loss_of: Callable[[Tensor, Tensor], Tensor], stretch: Stretch, seed: str) -> None:
@@ -121,7 +120,9 @@ def _picture_loss(quantizer: Any, pixels: Tensor, codes: Tensor) -> Tensor:
 
 
 def _squared_loss(quantizer: Any, pixels: Tensor, codes: Tensor) -> Tensor:
-    return functional.mse_loss(_decoded(quantizer, codes).float(), pixels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # around each step: it remembers weights until it is left
+        decoded = _decoded(quantizer, codes)
+    return functional.mse_loss(decoded.float(), pixels)
 
 
 def _measured(quantizer: Any, plan: ImageTokenizerPlan) -> dict[str, float]:
