@@ -1,4 +1,4 @@
-# PYTHON: the interpreter that has `pip install -c constraints.txt -e ".[dev,diffusion,api]"`; a virtual environment's by default.
+# PYTHON: the interpreter that has the extras of the README's test command; a virtual environment's by default.
 PYTHON ?= python
 
 .PHONY: check test docs format

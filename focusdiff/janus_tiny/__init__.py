@@ -1,1 +1,1 @@
-"""``janus-tiny``: a Janus of two and a half million weights that draws the shapes world, trained from nothing here."""
+"""``janus-tiny``: a Janus of three million weights that draws the shapes world, trained from nothing here."""

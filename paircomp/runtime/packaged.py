@@ -25,8 +25,9 @@ def packaged_folder(checkpoint: str) -> Path | None:
     """
     if not checkpoint.startswith(_SCHEME):
         return None
-    package, *inside = PurePosixPath(checkpoint.removeprefix(_SCHEME)).parts
-    if ".." in inside or "." in package:
+    package, _, rest = checkpoint.removeprefix(_SCHEME).partition("/")
+    inside = PurePosixPath(rest).parts
+    if not package.isidentifier() or ".." in inside:
         return None
     found = importlib.util.find_spec(package)
     places = [] if found is None else found.submodule_search_locations or []
