@@ -7,6 +7,7 @@ of it: the encoder to say which code each patch of a picture is, the decoder to 
 
 from __future__ import annotations
 
+import itertools
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ __all__ = ["PatchCodes", "fit_image_tokenizer"]
 _LOG = logging.getLogger(__name__)
 _SHARPNESS = 16.0  # of the softmax over cosines that the encoder is trained with
 _SEEDS = 2**31
+#: Batches of 32 pictures that the fit is measured on: by the encoder, and of them by the decoder.
+_MEASURED, _DECODED = 50, 4
 
 
 class PatchCodes:
@@ -64,10 +67,11 @@ def fit_image_tokenizer(model: Any, plan: ImageTokenizerPlan) -> dict[str, float
 
 def _fit_encoder(quantizer: Any, plan: ImageTokenizerPlan) -> None:
     codebook = quantizer.quantize.embedding.weight
-    weights = [*quantizer.encoder.parameters(), *quantizer.quant_conv.parameters(), codebook]
-    _train(weights, partial(_code_loss, quantizer), plan.encoder, f"{plan.seed}/encoder")
+    encoder = [*quantizer.encoder.parameters(), *quantizer.quant_conv.parameters()]
+    _train([*encoder, codebook], partial(_code_loss, quantizer), plan.encoder, f"{plan.seed}/encoder")
     with torch.no_grad():  # rows of length one: transformers' own encode and ours then find the same codes
         codebook.copy_(functional.normalize(codebook, dim=-1))
+    _train(encoder, partial(_code_loss, quantizer), plan.sharpen, f"{plan.seed}/encoder 1")
 
 
 def _fit_decoder(quantizer: Any, plan: ImageTokenizerPlan) -> None:
@@ -126,8 +130,11 @@ def _squared_loss(quantizer: Any, pixels: Tensor, codes: Tensor) -> Tensor:
 
 
 def _measured(quantizer: Any, plan: ImageTokenizerPlan) -> dict[str, float]:
-    pixels, codes = next(_pictures(64, f"{plan.seed}/measured"))
+    right, error = 0.0, 0.0
+    batches = itertools.islice(_pictures(32, f"{plan.seed}/measured"), _MEASURED)
     with torch.no_grad():
-        accuracy = (_cosines(quantizer, pixels).argmax(-1) == codes).float().mean()
-        error = (_decoded(quantizer, codes).clamp(-1, 1) - pixels).abs().mean() * 127.5
-    return {"code_accuracy": round(accuracy.item(), 6), "decoding_error": round(error.item(), 4)}
+        for number, (pixels, codes) in enumerate(batches):
+            right += (_cosines(quantizer, pixels).argmax(-1) == codes).float().mean().item()
+            if number < _DECODED:
+                error += (_decoded(quantizer, codes).clamp(-1, 1) - pixels).abs().mean().item() * 127.5
+    return {"code_accuracy": round(right / _MEASURED, 7), "decoding_error": round(error / _DECODED, 4)}

@@ -43,6 +43,7 @@ class ImageTokenizerPlan:
     Attributes:
         encoder: encoder and codebook, until each patch has its code.
         decoder: the decoder, on absolute and squared errors.
+        sharpen: the encoder again, its codebook fixed, until it errs on none of a hundred thousand patches.
         finish: the decoder again, on squared errors alone, in bfloat16 where its operations allow. It takes many steps:
             convolutions over copied neighbours cannot tell which pixel of a patch they draw, and learn it from the
             borders inwards.
@@ -50,6 +51,7 @@ class ImageTokenizerPlan:
     """
 
     encoder: Stretch = Stretch(300, 32, 3e-3)
+    sharpen: Stretch = Stretch(500, 32, 1e-3)
     decoder: Stretch = Stretch(900, 32, 3e-3)
     finish: Stretch = Stretch(4000, 32, 1e-3)
     seed: int = 0

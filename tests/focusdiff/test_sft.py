@@ -27,7 +27,7 @@ def begun(tmp_path_factory):
     from focusdiff.janus_tiny.plans import ImageTokenizerPlan, Stretch
 
     folder = tmp_path_factory.mktemp("begun")
-    begin_checkpoint(folder, seed=0, plan=ImageTokenizerPlan(*[Stretch(1, 2, 1e-3)] * 3))
+    begin_checkpoint(folder, seed=0, plan=ImageTokenizerPlan(*[Stretch(1, 2, 1e-3)] * 4))
     return folder
 
 
@@ -160,7 +160,7 @@ def test_the_command_makes_a_checkpoint_that_its_generator_loads(tmp_path):
     from focusdiff.commands import run
     from paircomp_adapters.janus import janus
 
-    tokenizer = [f"start.image_tokenizer.{name}.steps=1" for name in ("encoder", "decoder", "finish")]
+    tokenizer = [f"start.image_tokenizer.{name}.steps=1" for name in ("encoder", "sharpen", "decoder", "finish")]
     small = ["training.steps=2", "training.examples=2", "run.threads=0", *tokenizer]
     settings = [word for each in small for word in ("--set", each)]
     assert run(["sft", "--recipe", "shapes", "--out", str(tmp_path), "--device", "cpu", *settings]) == 0

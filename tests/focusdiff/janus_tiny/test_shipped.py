@@ -35,7 +35,9 @@ def scores(pictures, prompts):
     return np.array([answer.score for answer in judge.judge(requests)])
 
 
-@pytest.mark.parametrize("spec", [spec for spec in MODELS if packaged_folder(spec.checkpoint)], ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec", [spec for spec in MODELS if packaged_folder(spec.checkpoint)], ids=lambda spec: spec.name
+)
 def test_it_ships_whole_small_and_with_a_card(spec):
     folder = packaged_folder(spec.checkpoint)
     assert (folder / "model.safetensors").stat().st_size < 8e6

@@ -80,7 +80,9 @@ def test_the_image_tokenizer_learns_codes_and_pictures():
 
     model = build_model(0)
     before = model.model.language_model.embed_tokens.weight.clone()
-    fit = fit_image_tokenizer(model, ImageTokenizerPlan(Stretch(6, 4, 3e-3), Stretch(6, 4, 3e-3), Stretch(2, 4, 1e-3)))
+    fit = fit_image_tokenizer(
+        model, ImageTokenizerPlan(Stretch(6, 4, 3e-3), Stretch(2, 4, 1e-3), Stretch(6, 4, 3e-3), Stretch(2, 4, 1e-3))
+    )
     assert fit["code_accuracy"] > 5 / 450  # chance is one in 450
     assert fit["decoding_error"] < 90
     assert torch.equal(before, model.model.language_model.embed_tokens.weight)
