@@ -40,6 +40,7 @@ def draw_while_judging(draw: Draw, judge: Judge, progress: Progress | None = Non
     Raises:
         PairCompError: what the generate step raises.
     """
+    # The judge step waits until the generate step is ours: of two commands on one run, one must get both.
     heard = OneAtATime(progress or Silent())
     feed: Feed[Arrival] = Feed()
     judged: Future[StepCount] = Future()
@@ -52,11 +53,15 @@ def draw_while_judging(draw: Draw, judge: Judge, progress: Progress | None = Non
         raise
     finally:
         feed.close()
+        heard.begun.set()
         thread.join()
     return judged
 
 
-def _judge(judge: Judge, feed: Feed[Arrival], progress: Progress, judged: Future[StepCount]) -> None:
+def _judge(judge: Judge, feed: Feed[Arrival], progress: OneAtATime, judged: Future[StepCount]) -> None:
+    progress.begun.wait()
+    if feed.abandoned:  # there was no generate step, and its error is on the way
+        return
     try:
         judged.set_result(judge(feed, progress))
     except BaseException as error:  # raised where the result is asked for
@@ -71,16 +76,21 @@ class OneAtATime:
 
     Args:
         progress: who hears them.
+
+    Attributes:
+        begun: set once a step has begun.
     """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._turn = threading.Lock()
+        self.begun = threading.Event()
 
     def start(self, count: StepCount, *, what: str) -> None:
         """Pass it on."""
         with self._turn:
             self._progress.start(count, what=what)
+        self.begun.set()
 
     def advance(self, count: StepCount) -> None:
         """Pass it on."""

@@ -41,6 +41,11 @@ class Feed(Generic[Item]):
         """Say that nothing more is taken, not even what is there."""
         self._abandoned.set()
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._abandoned.is_set()
+
     def __iter__(self) -> Iterator[Item | Pause]:
         """Items as they come, and one pause before each wait."""
         paused = False

@@ -149,8 +149,12 @@ class StepLock:
                 self._path.parent.parent,
                 f"the {self._step} step of this run is already being done by {holder}; next: wait for it to end",
             )
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        try:
+            os.ftruncate(self._handle, 0)
+            os.write(self._handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        except OSError:  # a full disk; the lock must not outlive the attempt
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

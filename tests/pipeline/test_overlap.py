@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from paircomp.cli import run as paircomp
-from paircomp.errors import GenerationError, JudgeError, MissingImagesError
+from paircomp.errors import GenerationError, JudgeError, MissingImagesError, RunError
 from paircomp.evaluation import Evaluation
 from paircomp.pipeline import StepCount, generate_images, judge_images
 from paircomp.pipeline.overlap import draw_while_judging
@@ -160,9 +160,17 @@ def test_a_generator_that_breaks_ends_both_and_keeps_what_there_is(error: BaseEx
     with pytest.raises(type(error)):
         together(run, Breaking(), SteadyJudge(), heard)
     assert sorted(count.step for count in heard.finished) == ["generate", "judge"]
-    assert threading.active_count() == 1
+    assert "judge step" not in {thread.name for thread in threading.enumerate()}
     again = together(run, FlatGenerator(), SteadyJudge())
     assert again.cached + again.new == 32
+
+
+def test_where_another_process_draws_the_judge_step_is_left_to_it(tmp_path: Path) -> None:
+    run, judge = new_run(tmp_path, SUITE), SteadyJudge()
+    with run.lock("generate"), pytest.raises(RunError, match="the generate step of this run is already being done"):
+        together(run, FlatGenerator(), judge)
+    assert judge.asked == []
+    assert run.judges() == []
 
 
 def test_eval_gives_the_same_bytes_either_way(tmp_path: Path) -> None:
