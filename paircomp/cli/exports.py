@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paircomp.errors import RunError
+
 if TYPE_CHECKING:
     from paircomp.evaluation import EvaluatedRun
     from paircomp.report.every_eval_ever import ScoredImage
@@ -36,8 +38,22 @@ def export_every_eval_ever(
 
 def _made_at(evaluated: EvaluatedRun) -> int:
     """When the run began, in seconds since 1970: writing the same run out again is the same evaluation."""
-    started = evaluated.run.manifest["invocations"][0]["started"]
-    return int(datetime.fromisoformat(started).timestamp())
+    started = _started(evaluated, 0)
+    try:
+        return int(datetime.fromisoformat(started).timestamp())
+    except (ValueError, OverflowError) as error:  # the 31st of February
+        raise RunError(evaluated.run.path, f"run.json: expected the moment of a command, got {started!r}") from error
+
+
+def _started(evaluated: EvaluatedRun, place: int) -> str:
+    """When the first or last command on the run began, as ``run.json`` says it.
+
+    Raises:
+        RunError: none did.
+    """
+    if not evaluated.run.manifest["invocations"]:
+        raise RunError(evaluated.run.path, "run.json names no command that made this run; next: paircomp eval")
+    return str(evaluated.run.manifest["invocations"][place]["started"])
 
 
 def _scored_images(judged: Judged) -> Iterator[ScoredImage]:
@@ -68,7 +84,7 @@ def export_hub(evaluated: EvaluatedRun, report: Report, *, dataset: str | None) 
         click.echo("Note: no .eval_results file without --hub-dataset OWNER/NAME, the benchmark's data set on the Hub",
                    err=True)  # fmt: skip
         return files
-    day = str(evaluated.run.manifest["invocations"][-1]["started"])[:10]
+    day = _started(evaluated, -1)[:10]
     return {**files, eval_results_path(report): eval_results_yaml(report, dataset_id=dataset, date=day).encode()}
 
 

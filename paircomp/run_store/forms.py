@@ -17,6 +17,8 @@ _NAME: Final = {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": 
 _NAME_OR_NONE: Final = {"oneOf": [{"type": "null"}, _NAME]}
 _COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 10_000_000}
 
+_MOMENT: Final = r"^[12]\d{3}-[01]\d-[0-3]\dT[0-2]\d(:[0-5]\d){2}([+-][01]\d:[0-5]\d|Z)?$"
+
 _SELECTION: Final[Mapping[str, Any]] = {
     "type": "object",
     "required": ["limit", "subtasks"],
@@ -31,7 +33,10 @@ _INVOCATION: Final[Mapping[str, Any]] = {
     "required": ["step", "started", "selection"],
     "properties": {
         "step": _NAME,
-        "started": _NAME,
+        "started": {
+            "type": "string",
+            "pattern": r"^[12]\d{3}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d([+-][01]\d:[0-5]\d|Z)?$",
+        },
         "selection": _SELECTION,
         "judge": _NAME_OR_NONE,
         "device": _NAME_OR_NONE,

@@ -17,6 +17,7 @@ from typing import Any
 from paircomp.errors import RunError
 from paircomp.runtime.files import disk_faults, sync_files
 from paircomp.runtime.json_text import refuse_what_cannot_be_stored
+from paircomp.runtime.secrets import Secrets
 from paircomp.runtime.shards import ALL, Shard
 
 __all__ = ["PartWriter", "RecordFolder"]
@@ -40,6 +41,7 @@ class PartWriter:
 
     def __init__(self, path: Path, *, schema: str) -> None:
         self._path = path
+        self._secrets = Secrets()
         with disk_faults(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("xb", buffering=0)
@@ -57,7 +59,8 @@ class PartWriter:
         if self._trouble is not None:
             with disk_faults(self._path):
                 raise self._trouble
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        text = json.dumps(self._secrets.hidden(record), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        line = text.encode() + b"\n"
         with disk_faults(self._path):
             # An unbuffered write may take a part of the line only; what is torn is never read as a record.
             view = memoryview(line)

@@ -22,6 +22,7 @@ from paircomp.run_store.records import RecordFolder
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.machine import package_versions, this_machine
+from paircomp.runtime.secrets import Secrets
 from paircomp.runtime.shards import ALL, Shard
 from paircomp.runtime.stores import ImageStore, open_store
 from paircomp.suites.selection import select_pairs
@@ -100,7 +101,8 @@ class Run:
             RunMismatchError: made with other settings.
             RunError: the path is a file, a folder of something else, or not writable.
         """
-        wanted = {"suite": {"name": suite.name, "digest": suite.digest, "samples": suite.samples}, **identity}
+        own = {"name": suite.name, "digest": suite.digest, "samples": suite.samples}
+        wanted: dict[str, Any] = {"suite": own, **Secrets().hidden(identity)}
         if path.exists() and not path.is_dir():
             raise RunError(path, "expected a run folder, got a file; next: choose another --out folder")
         with disk_faults(path):
@@ -239,7 +241,7 @@ class Run:
             if changed := differences(stored["identity"], self.identity):
                 raise RunMismatchError(self.path, changed)
             self.manifest = stored
-            self.manifest["invocations"].append({
+            self.manifest["invocations"].append(Secrets().hidden({
                 "step": step,
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "selection": asdict(selection),
@@ -249,7 +251,7 @@ class Run:
                 "host": socket.gethostname(),
                 "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
                 **said,
-            })  # fmt: skip
+            }))  # fmt: skip
             write_json(self.path / "run.json", self.manifest)
 
     def holds_records(self) -> bool:
@@ -354,7 +356,7 @@ def _read_identity(file: Path) -> dict[str, Any]:
 
 
 def _settle(file: Path, schema: str, given: Mapping[str, Any]) -> None:
-    stored = _read_identity(file) if file.is_file() else {}
+    stored, given = _read_identity(file) if file.is_file() else {}, Secrets().hidden(given)
     known = {name: value for name, value in given.items() if name in stored}
     if changed := differences({name: stored[name] for name in known}, known):
         raise RunMismatchError(file.parent, changed)

@@ -108,6 +108,8 @@ class OpenAIServer:
         except openai.APIConnectionError as error:
             reason = type(error.__cause__ or error).__name__
             raise PassingFault(f"{self.base_url} cannot be reached ({reason})") from None
+        if self._key:  # whatever a server repeats of it, in an answer as in an error
+            content = content.replace(self._key.encode(), b"[key]")
         return self._parsed(content)
 
     def hide(self, text: str) -> str:

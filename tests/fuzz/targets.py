@@ -22,7 +22,7 @@ from typing import Any
 from PIL import Image
 
 import paircomp
-from paircomp.cli.reporting import write_reports
+from paircomp.cli.reporting import FORMATS, write_reports
 from paircomp.errors import PairCompError
 from paircomp.evaluation import EvaluatedRun, load_run
 from paircomp.judges.recorded import recorded
@@ -139,7 +139,7 @@ def run(data: bytes) -> None:
 def _report(folder: Path) -> None:
     evaluated = load_run(folder)
     judge = evaluated.judge_name()
-    write_reports(evaluated, evaluated.report(judge), judge)
+    write_reports(evaluated, evaluated.report(judge), judge, formats=FORMATS)
 
 
 def _frames(folder: Path) -> None:
