@@ -52,6 +52,7 @@ def diffusers_pipeline(  # noqa: PLR0913 - each one an option of the command lin
     device_map: DeviceMap | None = None,
     vae_tiling: bool = False,
     vae_slicing: bool = False,
+    remote_code: bool = False,
 ) -> DiffusersGenerator:
     """Draws with any text-to-image pipeline of diffusers.
 
@@ -80,6 +81,8 @@ def diffusers_pipeline(  # noqa: PLR0913 - each one an option of the command lin
         device_map: ``balanced`` spreads the models over all accelerators.
         vae_tiling: decode in tiles, for large pictures and small devices.
         vae_slicing: decode one image at a time.
+        remote_code: run the code that the checkpoint brings, where it brings any. The run remembers it, and a
+            leaderboard says so beside the row.
 
     Raises:
         ConfigError: no checkpoint, or options that do not fit.
@@ -90,7 +93,9 @@ def diffusers_pipeline(  # noqa: PLR0913 - each one an option of the command lin
         raise ConfigError(["checkpoint: needed; next: --checkpoint FOLDER or a hub id such as "
                            "PixArt-alpha/PixArt-XL-2-1024-MS"], where="generator 'diffusers'")  # fmt: skip
     placement = Placement(device, dtype, offload, device_map, vae_tiling, vae_slicing)
-    pipeline = load_pipeline(checkpoint, placement, revision=revision, variant=variant, without=without or ())
+    pipeline = load_pipeline(
+        checkpoint, placement, revision=revision, variant=variant, without=without or (), remote_code=remote_code
+    )
     plan = plan_call(
         pipeline.__call__,
         {

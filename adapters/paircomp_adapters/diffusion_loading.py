@@ -42,8 +42,9 @@ class Placement:
 
 
 def load_pipeline(
-    checkpoint: str, placement: Placement, *, revision: str | None, variant: str | None, without: Sequence[str]
-) -> Any:
+    checkpoint: str, placement: Placement, *, revision: str | None, variant: str | None, without: Sequence[str],
+    remote_code: bool = False,
+) -> Any:  # fmt: skip
     """Load a text-to-image pipeline of any class that its ``model_index.json`` names.
 
     Args:
@@ -52,6 +53,7 @@ def load_pipeline(
         revision: of a hub id.
         variant: which files of a checkpoint that holds several, for instance ``fp16``.
         without: parts to leave out, for instance ``text_encoder_3`` and ``tokenizer_3`` of SD3.
+        remote_code: run code that the checkpoint brings; a checkpoint that brings some is refused otherwise.
 
     Raises:
         ConfigError: options that exclude each other.
@@ -71,7 +73,7 @@ def load_pipeline(
     with explained_load(_WHO, checkpoint, extra="diffusion"):
         pipeline = loader.from_pretrained(
             checkpoint, dtype=torch_dtype(resolve_dtype(placement.dtype, placement.device)), revision=revision,
-            variant=_variant_there(checkpoint, variant), **further,
+            variant=_variant_there(checkpoint, variant), trust_remote_code=remote_code, **further,
         )  # fmt: skip
         _place(pipeline, placement)
     pipeline.set_progress_bar_config(disable=True)

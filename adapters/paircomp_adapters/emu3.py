@@ -96,8 +96,10 @@ def _load(checkpoint: str, revision: str | None, device: str, dtype: str | None)
     checkpoint = weights_within_reach(_WHO, checkpoint, revision)
     with explained_load(_WHO, checkpoint):
         processor = Emu3Processor.from_pretrained(checkpoint, revision=revision or "main")
-        loader: Any = Emu3ForConditionalGeneration
-        model, said = loader.from_pretrained(checkpoint, revision=revision, dtype=wanted, output_loading_info=True)
+        family: Any = Emu3ForConditionalGeneration
+        model, said = family.from_pretrained(
+            checkpoint, revision=revision, dtype=wanted, output_loading_info=True, trust_remote_code=False
+        )
     faults = [f"{kind.replace('_', ' ')}: {', '.join(sorted(map(str, said[kind]))[:5])}"
               for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if said[kind]]  # fmt: skip
     if faults:

@@ -144,6 +144,8 @@ def badges(row: BoardRow) -> list[Markup]:
     if row.entry.verification:
         checks = row.entry.verification
         found.append(badge(str(checks.get("badge", "verified")), "verified", title=str(checks.get("explained", ""))))
+    if row.ran_remote_code:
+        found.append(badge("ran remote code", "warning", title="Code of the checkpoint was run to draw the images."))
     if any(reason.startswith("trained") for reason in row.unranked):
         found.append(badge("trained on this judge", "warning", title="; ".join(row.unranked)))
     if any(reason.startswith(("coverage", "partial", "no average")) for reason in row.unranked):

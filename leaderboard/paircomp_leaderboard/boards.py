@@ -57,6 +57,12 @@ class BoardRow:
         return self.entry.said.get("report")
 
     @property
+    def ran_remote_code(self) -> bool:
+        """Whether the images were drawn with code that the checkpoint brought (``-o remote_code=true``)."""
+        recipe = (self.report or {}).get("generator", {}).get("recipe", {})
+        return bool(recipe.get("remote_code"))
+
+    @property
     def contrast(self) -> Mapping[str, Any]:
         """Contrast scores of the average; empty where the run has none."""
         contrast = (self.report or {}).get("contrast")
