@@ -5,8 +5,9 @@ current ones), but not its forward: the cache is allocated once and written in p
 use, and no mask is built anew.
 
 Rows are aligned to the left: a row's text starts at slot 0 and its image tokens follow at once, so that slot and
-position are the same number and no padding is ever attended to. On a CPU, rows are filled up to a multiple of four and
-the part in use to a multiple of sixteen, because then its matrix products give each row the same bits in every batch.
+position are the same number and no padding is ever attended to. On a CPU, rows are filled up to a multiple of four, at
+least sixteen, and the part in use to a multiple of sixteen, because then its matrix products give each row the same
+bits in every batch: for fewer rows its library takes other ways, which round otherwise.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CachedDecoder", "head_logits"]
 
 _CPU_ROWS = 4
+_FEWEST_CPU_ROWS = 16
 _PIECE = 1024
 _READ_AT_ONCE = 256
 _SPAN = {"cpu": 16}
@@ -130,7 +132,8 @@ class CachedDecoder:
         keys.view(-1, self._size).index_copy_(0, places, key.flatten(0, 2))
         values.view(-1, self._size).index_copy_(0, places, value.flatten(0, 2))
         span = bias.shape[-1]
-        attend = _products if self.device.type == "cpu" else _fused
+        # The fused kernel of a CPU gives one position the same bits in every batch, but not a text of many.
+        attend = _products if self.device.type == "cpu" and query.shape[2] > 1 else _fused
         mixed = attend(query, keys[:, :, :span], values[:, :, :span], bias, attention.scaling)
         projected: Tensor = attention.o_proj(self._filled(mixed.transpose(1, 2).flatten(2)))
         return projected
@@ -168,7 +171,7 @@ def head_logits(head: Any, hidden: Tensor) -> Tensor:
 
 def padded_rows(rows: int, device: torch.device) -> int:
     """How many rows are computed for `rows` that are wanted."""
-    return _rounded(rows, _CPU_ROWS) if device.type == "cpu" else rows
+    return max(_FEWEST_CPU_ROWS, _rounded(rows, _CPU_ROWS)) if device.type == "cpu" else rows
 
 
 def _rounded(count: int, step: int) -> int:
@@ -193,7 +196,7 @@ def _norm(norm: Any, hidden: Tensor) -> Tensor:
 
 
 def _products(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float) -> Tensor:
-    """Attention by two batched products, which on a CPU neither copy the cache nor depend on the batch.
+    """Attention by two batched products, which on a CPU do not depend on the batch.
 
     Args:
         query: ``[rows, heads, n, size]``.
@@ -206,15 +209,14 @@ def _products(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: 
     groups, span = keys.shape[1:3]
     shared = query.reshape(rows * groups, -1, size)  # heads of one group stand below each other
     seen = keys.flatten(0, 1)
-    # A matrix times one vector reads the keys as they lie; the other order is half as fast.
-    scores = seen.bmm(shared.mT).mT if shared.shape[1] == 1 else shared.bmm(seen.mT)
+    scores = shared.bmm(seen.mT)
     visible = (scores * scale).view(rows, heads, new, span).float() + bias.unsqueeze(1)
     weights = visible.softmax(-1).to(values.dtype).view(rows * groups, -1, span)
     return weights.bmm(values.flatten(0, 1)).view(rows, heads, new, size)
 
 
 def _fused(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float) -> Tensor:
-    """The same by one fused kernel, for accelerators."""
+    """The same by one fused kernel: for accelerators, and for single positions on a CPU."""
     from torch.nn import functional
 
     mask = bias.unsqueeze(1).to(query.dtype)

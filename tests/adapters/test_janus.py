@@ -160,17 +160,17 @@ def test_guidance_of_one_computes_no_unconditional_rows(loaded: JanusCheckpoint)
     hook = loaded.model.model.language_model.layers[0].mlp.register_forward_hook(
         lambda _module, inputs, _output: widths.append(inputs[0].shape[0])
     )
-    texts = [PROMPTS[0]] * 8
+    texts = [PROMPTS[0]] * 20
     try:
-        plain.sample(texts, range(8))
+        plain.sample(texts, range(20))
         without, widths = set(widths), []
-        guided.sample(texts, range(8))
+        guided.sample(texts, range(20))
     finally:
         hook.remove()
 
-    assert max(without) == 8
-    assert max(widths) == 16
-    assert min(without) == min(widths) == 4  # the different texts are read once each, filled up to four
+    assert max(without) == 20
+    assert max(widths) == 40
+    assert min(without) == min(widths) == 16  # the different texts are read once each, filled up to sixteen
     greedy = sampler(loaded, guidance=1.0, temperature=0).sample(PROMPTS, [0, 0, 0]).tokens
     assert torch.equal(greedy, theirs(loaded, PROMPTS, guidance_scale=1.0001))
 
