@@ -177,11 +177,15 @@ def tables() -> str:
 def table_row(spec: ModelSpec) -> str:
     width, height = spec.resolution or ("?", "?")
     checkpoint = f"`{spec.checkpoint}`{' (gated)' if spec.gated else ''}" if spec.checkpoint else "none"
-    weights = f"{spec.parameters / 1e9:.2f}B" if spec.parameters else ""
+    weights = _weights(spec.parameters) if spec.parameters else ""
     fetched = f"{spec.download / 1e9:.1f} GB" if spec.download else ""
     cells = [f"`{spec.name}`", f"`{spec.adapter}`", checkpoint if spec.published else "never published",
              f"{width} x {height}", weights, fetched, spec.licence]  # fmt: skip
     return f"| {' | '.join(cells)} |"
+
+
+def _weights(count: int) -> str:
+    return f"{count / 1e9:.2f}B" if count >= 1e7 else f"{count / 1e6:.1f}M"
 
 
 def recipe_row(spec: ModelSpec) -> str:

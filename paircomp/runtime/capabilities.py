@@ -34,7 +34,10 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 Part = TypeVar("Part")
 
 _CALLER_ARGUMENTS = frozenset({"checkpoint", "device", "dtype"})
-_SECRET = re.compile(r"(api[_-]?key|token|secret|passw(or)?d|credential)", re.IGNORECASE)
+# Names that end in such a word: `hf_token` is a secret, `max_tokens` and `image_tokenizer.steps` are none.
+_SECRET = re.compile(
+    r"(api[_-]?key|(?<![a-z])token|(?-i:Token)|secrets?|passwd|passwords?|credentials?)$", re.IGNORECASE
+)
 # How the keys of common services begin; given by mistake where the name of a variable was asked for, for instance.
 _LOOKS_SECRET = re.compile(r"\b(sk-|hf_|ghp_|github_pat_|xai-|AIza|AKIA)[A-Za-z0-9_-]{12,}")
 

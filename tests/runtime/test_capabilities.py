@@ -155,3 +155,16 @@ def test_an_error_of_the_work_goes_before_one_of_closing() -> None:
     with pytest.raises(KeyError) as raised, closing_part(CannotClose(), "judge 'x'"):
         raise KeyError("work")
     assert "cannot be closed" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "hf_token", "accessToken", "API-KEY", "openai.api_key", "password", "credentials"]
+)
+def test_a_name_that_ends_in_a_word_for_secrets_is_refused(name):
+    with pytest.raises(ConfigError, match="secrets are taken from the environment only"):
+        parse_options([f"{name}=x"], where="-o")
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "tokens", "start.image_tokenizer.steps", "secretary", "token_count"])
+def test_a_name_that_only_holds_such_a_word_is_none(name):
+    assert parse_options([f"{name}=3"], where="-o") == {name: 3}

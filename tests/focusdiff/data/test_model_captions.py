@@ -96,18 +96,22 @@ def test_captions_are_read_from_what_models_say(said: str, captions: tuple[str, 
 
 
 def test_a_local_model_of_a_real_class_looks_at_both_pictures(tmp_path: Path) -> None:
-    """Random weights say nothing of use; that both pictures reach the model shows in what it says."""
+    """Random weights say nothing of use; that both pictures reach the model shows in what its vision tower sees."""
     tiny = pytest.importorskip("tests.judges.tiny_vision_language")
     tiny.write_llava(tmp_path)
     captioner = image_text_captions(checkpoint=str(tmp_path), longest=12)
     captioner._model.generation_config.max_length = None
+    seen = []
+    tower = captioner._model.model.vision_tower
+    tower.register_forward_pre_hook(
+        lambda _, inputs, named: seen.append([*inputs, *named.values()][0]), with_kwargs=True
+    )
 
-    said = captioner._said(request())
-    other = captioner._said(CaptionRequest(0, (BLUE, BLUE), "make it {blue}"))
     (answer,) = captioner.caption([request()])
     captioner.close()
 
-    assert said != other
+    assert [len(pixels) for pixels in seen] == [2]
+    assert not seen[0][0].equal(seen[0][1])
     assert answer.unscored == "the captioner's answer holds no two captions"
 
 
