@@ -12,9 +12,11 @@ All draw from the same random weights and the same prompts with guidance 5 and t
   rows interleaved, a softmax and a draw per token; written anew here.
 
 The floor is the time that memory needs to deliver what every step must read (the weights of the language model and of
-the head, and the keys and values in use), at the bandwidth measured in the same run. Contestants take turns, and the
-fastest round of each counts. On a machine that other work shares, ``--clock processor --threads 1`` is the fair way: it
-counts the seconds that each had the processor.
+the head, and the keys and values in use), at the bandwidth measured in the same run. Beside it stands the time that the
+products alone need at the rate of one large product, measured likewise; nothing can be faster than either.
+
+Contestants take turns, and the fastest round of each counts. On a machine that other work shares,
+``--clock processor --threads 1`` is the fair way: it counts the seconds that each had the processor.
 """
 
 from __future__ import annotations
@@ -203,19 +205,56 @@ def bandwidth(timed: Stopwatch) -> float:
     return matrix.numel() * matrix.element_size() / min(taken)
 
 
-def bytes_read(model: Any, batch: int, text: int) -> float:
-    """Bytes that drawing one batch must read: per token all weights in use, and keys and values of the live slots."""
+def product_rate(timed: Stopwatch, dtype: torch.dtype) -> float:
+    """Multiplications with their additions per second, in a product large enough to reach the machine's own rate."""
+    side = 2048 if timed.device == "cpu" else 8192
+    matrix = torch.ones(side, side, device=timed.device, dtype=dtype)
+    torch.mm(matrix, matrix)
+    return side**3 / min(timed(lambda: torch.mm(matrix, matrix)) for _ in range(5))
+
+
+class Bounds(NamedTuple):
+    """What the machine can do.
+
+    Attributes:
+        bytes_per_second: of reading weights.
+        products_per_second: multiplications with their additions.
+    """
+
+    bytes_per_second: float
+    products_per_second: float
+
+
+class Work(NamedTuple):
+    """What drawing one batch cannot do without.
+
+    Attributes:
+        bytes_read: per token all weights in use, and keys and values of the live slots.
+        products: multiplications of weights with states, and of queries with keys, and of shares with values.
+    """
+
+    bytes_read: float
+    products: float
+
+
+def least_work(model: Any, batch: int, text: int) -> Work:
+    """The work of one batch, two rows an image; texts are left out."""
     parts = (model.model.language_model.layers, model.model.generation_head)
-    weights = sum(weight.numel() * weight.element_size() for part in parts for weight in part.parameters())
+    weights = sum(weight.numel() for part in parts for weight in part.parameters())
     config, tokens = model.config.text_config, model.config.vision_config.num_image_tokens
-    slot = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * model.dtype.itemsize
     live = tokens * text + tokens * (tokens - 1) / 2
-    return float(tokens * weights + 2 * batch * slot * live)
+    cached = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * live
+    attended = 2 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * live
+    return Work(
+        bytes_read=(tokens * weights + 2 * batch * cached) * model.dtype.itemsize,
+        products=2 * batch * (tokens * weights + attended),
+    )
 
 
-def figures(model: Any, seconds: dict[str, float], batch: int, text: int, speed: float) -> dict[str, Any]:
+def figures(model: Any, seconds: dict[str, float], batch: int, text: int, bounds: Bounds) -> dict[str, Any]:
     tokens, ours = model.config.vision_config.num_image_tokens, seconds["ours"]
-    floor = bytes_read(model, batch, text) / speed
+    work = least_work(model, batch, text)
+    floor, products = work.bytes_read / bounds.bytes_per_second, work.products / bounds.products_per_second
     return {
         "batch": batch,
         "seconds": {name: round(each, 4) for name, each in seconds.items()},
@@ -226,19 +265,26 @@ def figures(model: Any, seconds: dict[str, float], batch: int, text: int, speed:
         "vs_plain_loop": seconds["plain_loop"] / ours,
         "floor_seconds": floor,
         "share_of_floor": floor / ours,
+        "products_seconds": products,
+        "share_of_products": products / ours,
     }
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    print(
-        "| batch | ours | transformers, static | transformers, dynamic | plain loop | ours: images/s | share of floor |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    opponents = ("transformers, static", "transformers, dynamic", "plain loop")
+    titles = ("batch", "ours", *opponents, "ours: images/s, tokens/s", "memory floor (share)", "products (share)")
+    print(f"| {' | '.join(titles)} |")
+    print("|---" * len(titles) + "|")
     for row in rows:
         ours, *others = row["seconds"].values()
-        cells = " | ".join(f"{each:.2f} s ({each / ours:.2f}x)" for each in others)
-        print(f"| {row['batch']} | {ours:.2f} s | {cells} | {row['images_per_second']:.2f} |", end="")
-        print(f" {row['share_of_floor']:.0%} |")
+        cells = [
+            str(row["batch"]),
+            f"{ours:.2f} s",
+            *(f"{each:.2f} s ({each / ours:.2f}x)" for each in others),
+            f"{row['images_per_second']:.2f}, {row['tokens_per_second']:.0f}",
+            *(f"{row[f'{name}_seconds']:.2f} s ({row[f'share_of_{name}']:.0%})" for name in ("floor", "products")),
+        ]
+        print(f"| {' | '.join(cells)} |")
     print()
 
 
@@ -270,12 +316,12 @@ def main() -> None:
     contest = Contest(model, prompts, step=said.step, top_k=said.top_k)
     timed = Stopwatch(said.device, said.clock)
     contest.ways(1)["ours"]()  # the first call pays for what is set up once
-    speed = bandwidth(timed)
+    bounds = Bounds(bandwidth(timed), product_rate(timed, dtype))
     text = statistics.fmean(len(prompts.tokens(prompt)) for prompt in PROMPTS)
     rows = []
     for batch in map(int, said.batches.split(",")):
         seconds = measure(contest.ways(batch), said.rounds or rounds, timed)
-        rows.append(figures(model, seconds, batch, int(text), speed))
+        rows.append(figures(model, seconds, batch, int(text), bounds))
     if not said.json:
         print_table(rows)
     last = rows[-1]
@@ -290,7 +336,8 @@ def main() -> None:
                 "clock": said.clock,
                 "step": contest.sampler.step_kind,
                 "top_k": said.top_k,
-                "bandwidth_bytes_per_second": speed,
+                "bandwidth_bytes_per_second": bounds.bytes_per_second,
+                "products_per_second": bounds.products_per_second,
                 **{name: last[name] for name in ("vs_transformers", "vs_transformers_dynamic", "vs_plain_loop")},
                 "batches": rows,
                 "versions": package_versions(),
