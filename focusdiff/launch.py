@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from focusdiff.model_files import reinforced_manifest
 from focusdiff.policies import load_policy
 from focusdiff.run_folder import RunFolder
 from paircomp.errors import DataError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "training_pairs"]
 
 #: Fields that change no result; a run may be continued with others.
-_INCIDENTAL = ("checkpoint_every", "keep", "probe_every")
+_INCIDENTAL = ("checkpoint_every", "keep", "probe_every", "weights")
 
 
 def train(
@@ -47,7 +48,7 @@ def train(
     """
     from focusdiff.trainer import Trainer
 
-    folder = RunFolder(out)
+    folder = RunFolder(out, manifest=reinforced_manifest(recipe))
     with folder.lock():
         folder.claim(_identity(recipe))
         begun = folder.checkpoints()

@@ -165,6 +165,7 @@ class LoopRecipe:
         keep: checkpoints kept, the newest ones.
         probe_every: steps between looks at what the policy makes of the pairs' ground truth, which change nothing: the
             log-probability of the right picture and of the other prompt's; 0 never looks.
+        weights: number format of the finished model's file; the policy's own when empty.
     """
 
     steps: int
@@ -177,6 +178,7 @@ class LoopRecipe:
     checkpoint_every: int = 100
     keep: int = 2
     probe_every: int = 0
+    weights: Literal["", "float32", "bfloat16"] = ""
 
     def faults(self) -> Iterator[str]:
         """What does not fit, each in words."""

@@ -22,7 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from focusdiff.model_files import write_model_files
 from paircomp.errors import RunError, RunMismatchError
+from paircomp.runtime.checkpoints import torch_dtype
 from paircomp.runtime.files import StepLock, sync_files, write_atomically, write_json
 
 if TYPE_CHECKING:
@@ -56,10 +58,12 @@ class RunFolder:
 
     Args:
         path: made when absent.
+        manifest: what ``training.json`` says beside each written policy; ``None`` writes none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, manifest: Mapping[str, Any] | None = None) -> None:
         self.path = path
+        self._manifest = manifest
         self._checkpoints = path / "checkpoints"
 
     def lock(self) -> StepLock:
@@ -115,7 +119,7 @@ class RunFolder:
 
         place = self._checkpoints / f"{state.step:0{_DIGITS}d}"
         beside = self._beside(place)
-        policy.save(beside / "model")
+        self._save(policy, beside / "model")
         torch.save(dict(tensors), beside / "trainer.pt")
         write_json(beside / "state.json", vars(state))
         self._put(beside, place)
@@ -123,13 +127,20 @@ class RunFolder:
             shutil.rmtree(old)
         return place
 
-    def write_model(self, policy: Policy) -> Path:
-        """Write the finished model."""
+    def write_model(self, policy: Policy, *, weights: str = "") -> Path:
+        """Write the finished model, in another number format where one is named: the policy then has that, too."""
         place = self.path / "model"
         beside = self._beside(place)
-        policy.save(beside)
+        if weights:
+            policy.module.to(torch_dtype(weights))
+        self._save(policy, beside)
         self._put(beside, place)
         return place
+
+    def _save(self, policy: Policy, folder: Path) -> None:
+        policy.save(folder)
+        if self._manifest is not None:
+            write_model_files(folder, self._manifest)
 
     def _beside(self, place: Path) -> Path:
         beside = place.with_name(f".{place.name}.tmp")

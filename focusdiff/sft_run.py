@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from focusdiff.examples import open_examples
+from focusdiff.model_files import supervised_manifest, write_model_files
 from focusdiff.policies import load_policy
 from focusdiff.sft import train
 from focusdiff.sft_recipe import SftRecipe
 from paircomp.runtime.checkpoints import torch_dtype
-from paircomp.runtime.files import StepLock, write_json
+from paircomp.runtime.files import StepLock
 
 __all__ = ["run_sft"]
 
@@ -51,7 +50,7 @@ def run_sft(recipe: SftRecipe, folder: Path, *, device: str = "cpu") -> Path:
         if recipe.run.weights:
             policy.module.to(torch_dtype(recipe.run.weights))
         policy.save(folder / _MODEL)
-        write_json(folder / _MODEL / "training.json", _manifest(recipe, checkpoint))
+        write_model_files(folder / _MODEL, supervised_manifest(recipe, checkpoint))
     return folder / _MODEL
 
 
@@ -63,14 +62,3 @@ def _begun(recipe: SftRecipe, folder: Path) -> str:
 
     begin_checkpoint(folder / _START, seed=recipe.start.seed, plan=recipe.start.image_tokenizer)
     return str(folder / _START)
-
-
-def _manifest(recipe: SftRecipe, checkpoint: str) -> dict[str, Any]:
-    """``training.json``: what made these weights. No judge's score did, so it names none."""
-    return {
-        "schema": "focusdiff-training/1",
-        "method": "sft",
-        "trained_with_judge": None,
-        "start": recipe.start.model or checkpoint,
-        "recipe": asdict(recipe),
-    }

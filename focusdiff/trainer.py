@@ -98,7 +98,7 @@ class Trainer:
             if self.state.step % self.recipe.loop.checkpoint_every == 0 or self.state.step == self.recipe.loop.steps:
                 self._checkpoint()
         if self.accelerator.is_main_process:
-            self.folder.write_model(self.policy)
+            self.folder.write_model(self.policy, weights=self.recipe.loop.weights)
 
     def train_step(self, step: int) -> dict[str, float]:
         """One step: rollout, decode, reward, advantages, reference, loss, update.

@@ -33,6 +33,15 @@ def undisturbed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_every_policy_on_disk_says_whose_score_trained_it(undisturbed: Path) -> None:
+    from paircomp.runtime.training_manifest import trained_with_judge
+
+    places = [undisturbed / "model", *(found / "model" for found in RunFolder(undisturbed).checkpoints())]
+    assert len(places) > 1
+    assert [trained_with_judge(str(place)) for place in places] == ["pixels"] * len(places)
+    assert all("judge `pixels` was its reward" in (place / "README.md").read_text() for place in places)
+
+
 def test_a_run_says_what_happened_at_every_step(undisturbed: Path) -> None:
     lines = metrics(undisturbed)
 
