@@ -24,7 +24,7 @@ from paircomp.report.build import build_report
 from paircomp.run_store import ImageIndex, Run, Selection, differences
 from paircomp.run_store.score_table import read_judged
 from paircomp.runtime.callables import CallableGenerator, callable_spec
-from paircomp.runtime.capabilities import build, check_options, effective_options, takes
+from paircomp.runtime.capabilities import JUDGE_OPTIONS, build, check_options, effective_options, takes
 from paircomp.runtime.feed import Pause
 from paircomp.runtime.machine import resolve_device
 from paircomp.runtime.shards import ALL, Shard
@@ -58,7 +58,7 @@ class Evaluation:
         judge_options: options of the judge's factory.
         seed: the run's seed.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
-        dtype: of the generator's weights; ``None`` leaves it to the adapter.
+        dtype: of the generator's weights; ``None`` leaves it to the adapter. The judge's is ``judge_options["dtype"]``.
         batch_size: largest batch; ``None`` is ``auto``.
         cross: ask about the pair's other prompt; ``None`` leaves it to the judge.
         selection: which pairs.
@@ -120,7 +120,8 @@ class Evaluation:
                                      + ("a file" if self.images.exists() else "nothing"))  # fmt: skip
         if self.judge is not None:
             factory = self.registry.judge(self.judge)
-            check_options(factory, self.judge_options, where=f"option -j of judge {self.judge!r}")
+            where = f"option -j of judge {self.judge!r}"
+            check_options(factory, self.judge_options, where=where, also=JUDGE_OPTIONS)
             refuse_missing_judge(self.registry, self.judge)
         if self.spec is not None and self.generator is None:
             if not (self.path / "run.json").is_file():  # a run whose images are drawn is judged where that suits

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from paircomp.errors import PairCompError
-from paircomp.runtime.capabilities import check_options, identity_of
+from paircomp.runtime.capabilities import JUDGE_OPTIONS, check_options, identity_of
 from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.runtime.machine import resolve_device
 from paircomp.types import ImageKey, JudgeRequest, Question, Suite
@@ -92,7 +92,7 @@ def _open_judge(entry: Entry, registry: Registry, device: str) -> Judge:
     said = entry.said["judge"]
     factory = registry.judge(said["name"])
     options = said["identity"].get("options") or {}
-    check_options(factory, options, where=f"options of judge {said['name']!r} in the entry")
+    check_options(factory, options, where=f"options of judge {said['name']!r} in the entry", also=JUDGE_OPTIONS)
     return factory(checkpoint=said["identity"].get("checkpoint"), device=resolve_device(device), **options)
 
 

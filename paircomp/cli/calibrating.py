@@ -31,7 +31,14 @@ __all__ = ["calibrate_command"]
               help="Pairs of known scenes for each subtask.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of layouts and noise.")
 @click.option("--judge-checkpoint", metavar="PATH|ID", help="Weights of JUDGE, in place of its own.")
-@click.option("-j", "--judge-option", "judge_options", multiple=True, metavar="KEY=VALUE", help="Option of JUDGE.")
+@click.option(
+    "-j",
+    "--judge-option",
+    "judge_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of JUDGE; dtype=NAME: format of its weights.",
+)
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto takes cuda, mps or cpu.")
 @click.option("--batch-size", type=BatchSize(), default=None, help="Images at a time.  [default: 8]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
@@ -93,11 +100,11 @@ def _open(
 ) -> tuple[Judge, dict[str, Any]]:  # fmt: skip
     """The judge, closed with `stack`, and its identity as a run would store it."""
     from paircomp.evaluation import judge_identity
-    from paircomp.runtime.capabilities import check_options, identity_of
+    from paircomp.runtime.capabilities import JUDGE_OPTIONS, check_options, identity_of
     from paircomp.runtime.machine import resolve_device
 
     factory = registry.judge(name)
-    check_options(factory, options, where=f"option -j of judge {name!r}")
+    check_options(factory, options, where=f"option -j of judge {name!r}", also=JUDGE_OPTIONS)
     judge = factory(checkpoint=checkpoint, device=resolve_device(device), **options)
     stack.callback(judge.close)
     return judge, {**judge_identity(factory, name, checkpoint, options), "says": identity_of(judge)}

@@ -73,7 +73,7 @@ model_options = _together(
     click.option("--checkpoint", metavar="PATH|ID", help="Weights for --adapter, or in place of the model's own."),
     click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="Option of the generator."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the run."),
-    click.option("--dtype", metavar="NAME", help="Number format of the weights; default the model's own."),
+    click.option("--dtype", metavar="NAME", help="Number format of the model's weights; default its own."),
 )  # fmt: skip
 
 judge_options = _together(
@@ -81,7 +81,7 @@ judge_options = _together(
                  help="Who scores the images; default the suite's own judge."),
     click.option("--judge-checkpoint", metavar="PATH|ID", help="Weights of the judge, in place of its own."),
     click.option("-j", "--judge-option", "judge_options", multiple=True, metavar="KEY=VALUE",
-                 help="Option of the judge."),
+                 help="Option of the judge; dtype=NAME: format of its weights."),
     click.option("--cross/--no-cross", default=None,
                  help="Also ask about the pair's other prompt (contrast); default where that is nearly free."),
 )  # fmt: skip

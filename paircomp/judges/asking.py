@@ -6,14 +6,11 @@ import collections
 import itertools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from paircomp.judges.requests import Asked, answers_to, refuse_broken, sort_out
+from paircomp.judges.requests import Asked, Images, answers_to, refuse_broken, sort_out
 from paircomp.judges.yes_no import Answer
 from paircomp.types import Judgement, JudgeRequest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["Asker", "Looker"]
 
@@ -21,20 +18,25 @@ __all__ = ["Asker", "Looker"]
 class Looker(Protocol):
     """What a family of models brings."""
 
-    def ids(self, image: Image, prompt: str) -> list[int]:
+    @property
+    def images(self) -> int:
+        """How many pictures a question is about."""
+        ...
+
+    def ids(self, images: Images, prompt: str) -> list[int]:
         """The whole prompt; raises ValueError where the question cannot be asked."""
         ...
 
-    def size(self, image: Image) -> tuple[int, Hashable]:
-        """What a picture costs, and its kind: only pictures of equal size go together."""
+    def size(self, images: Images) -> tuple[int, Hashable]:
+        """What the pictures of a request cost, and their kind: only those of equal size go together."""
         ...
 
-    def evidence(self, image: Image) -> Mapping[str, Any]:
+    def evidence(self, images: Images) -> Mapping[str, Any]:
         """What is worth keeping beside a score."""
         ...
 
-    def prepare(self, image: Image) -> Any:
-        """What the model takes of the picture; called in a worker thread."""
+    def prepare(self, images: Images) -> Any:
+        """What the model takes of the pictures; called in a worker thread."""
         ...
 
     def answers(self, group: Sequence[Asked], prepared: Sequence[Any]) -> Sequence[Answer]:
@@ -59,13 +61,13 @@ class Asker:
         Raises:
             FloatingPointError: after all else was answered, when logits were not finite.
         """
-        asked, refused = sort_out(requests, looker.ids)
+        asked, refused = sort_out(requests, looker.ids, images=looker.images)
         yield from refused
         broken: list[str] = []
         for group, prepared in self._prepared(looker, self._groups(looker, asked)):
             answers = iter(looker.answers(group, prepared))
             for each in group:
-                yield from answers_to(each, answers, broken, evidence=looker.evidence(each.image))
+                yield from answers_to(each, answers, broken, evidence=looker.evidence(each.images))
         refuse_broken(broken)
 
     def close(self) -> None:
@@ -76,7 +78,7 @@ class Asker:
         """Pictures of equal size, so many of them as go together; the largest first."""
         alike = collections.defaultdict(list)
         for each in asked:
-            alike[looker.size(each.image)].append(each)
+            alike[looker.size(each.images)].append(each)
         for cost, kind in sorted(alike, key=lambda size: size[0], reverse=True):
             every, count = alike[cost, kind], max(1, self._cost_at_once // cost)
             yield from (every[start : start + count] for start in range(0, len(every), count))
@@ -89,7 +91,7 @@ class Asker:
         try:
             for group in itertools.chain(groups, (None,)):
                 if group is not None:
-                    waiting.append((group, [self._workers.submit(looker.prepare, each.image) for each in group]))
+                    waiting.append((group, [self._workers.submit(looker.prepare, each.images) for each in group]))
                 if waiting and (group is None or len(waiting) > 1):
                     ready, futures = waiting.popleft()
                     yield ready, [each.result() for each in futures]

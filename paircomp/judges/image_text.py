@@ -6,21 +6,18 @@ One picture and one question at a time, which is right for every model; families
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from paircomp.errors import AdapterError
 from paircomp.judges.native_models import load_native, weights_identity
 from paircomp.judges.question_templates import QuestionTemplate
-from paircomp.judges.requests import refuse_broken, sort_out
+from paircomp.judges.requests import Images, refuse_broken, sort_out
 from paircomp.judges.yes_no import EXACT, Answer, answer_tokens, read_answers
 from paircomp.runtime.checkpoints import checkpoint_folder, resolve_dtype
 from paircomp.runtime.weights import explained_load
 from paircomp.types import Judgement, JudgeRequest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["ImageTextJudge", "open_image_text"]
 
@@ -64,7 +61,7 @@ class ImageTextJudge:
         self._answers = answer_tokens(processor.tokenizer.get_vocab().get, where=str(model.config.model_type))
         self.identity: Mapping[str, Any] = {
             **identity,
-            "template": {"name": template.name, "text": template.text, "chat": processor.chat_template},
+            "template": {**template.to_json(), "chat": processor.chat_template},
             "tokens": {"answers": self._answers.to_json()},
             "arithmetic": EXACT.to_json(),
         }
@@ -75,7 +72,7 @@ class ImageTextJudge:
         Raises:
             FloatingPointError: after all else was answered, when logits were not finite.
         """
-        asked, refused = sort_out(requests, lambda image, prompt: [])
+        asked, refused = sort_out(requests, lambda images, prompt: [], images=self._template.images)
         yield from refused
         broken: list[str] = []
         questions = {
@@ -83,7 +80,7 @@ class ImageTextJudge:
         }
         for each in asked:
             for place in each.places:
-                answer = self._answer(each.image, questions[each.key, place])
+                answer = self._answer(each.images, questions[each.key, place])
                 if answer.broken:
                     broken.append(f"{each.key.filename}, prompt {place}: {answer.broken}")
                 else:
@@ -91,11 +88,11 @@ class ImageTextJudge:
         refuse_broken(broken)
 
     @torch.inference_mode()
-    def _answer(self, image: Image, prompt: str) -> Answer:
-        said = [{"type": "image"}, {"type": "text", "text": self._template.ask(prompt)}]
+    def _answer(self, images: Images, prompt: str) -> Answer:
+        said = self._template.content(prompt, [{"type": "image"}] * len(images))
         text = self._processor.apply_chat_template([{"role": "user", "content": said}], add_generation_prompt=True)
         # The template writes what the text begins with, such as <s>, itself.
-        inputs = self._processor(images=[image], text=[text], return_tensors="pt", add_special_tokens=False)
+        inputs = self._processor(images=list(images), text=[text], return_tensors="pt", add_special_tokens=False)
         home = self._model.get_input_embeddings().weight
         inputs = {name: each.to(home.device) for name, each in inputs.items() if hasattr(each, "to")}
         inputs = {name: each.to(home.dtype) if each.is_floating_point() else each for name, each in inputs.items()}

@@ -20,7 +20,7 @@ from paircomp.judges.internvl_layout import config_of, load_internvl
 from paircomp.judges.internvl_prompt import CONTEXT, InternVLPrompt
 from paircomp.judges.internvl_tiles import TilePolicy, to_pixel_values
 from paircomp.judges.native_models import revision_of
-from paircomp.judges.requests import Asked
+from paircomp.judges.requests import Asked, Images
 from paircomp.judges.shared_prefix import Forward, additive, last_hidden
 from paircomp.judges.token_ids import read_tokenizer
 from paircomp.judges.yes_no import Answer, read_answers
@@ -30,7 +30,6 @@ from paircomp.types import Judgement, JudgeRequest
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from PIL.Image import Image
     from transformers import InternVLForConditionalGeneration
 
     from paircomp.judges.internvl_variants import Variant
@@ -151,21 +150,30 @@ class InternVLJudge:
         self._asker.close()
         del self._model
 
-    def ids(self, image: Image, prompt: str) -> list[int]:
+    @property
+    def images(self) -> int:
+        """How many pictures a question is about."""
+        return self._prompt.template.images
+
+    def ids(self, images: Images, prompt: str) -> list[int]:
         """The whole prompt; see `Looker`."""
-        return self._prompt.ids(prompt, self.size(image)[0] * self._model.config.image_seq_length)
+        each = self._model.config.image_seq_length
+        return self._prompt.ids(prompt, *(tiles * each for tiles in self.size(images)[1]))
 
-    def size(self, image: Image) -> tuple[int, None]:
-        """The number of tiles."""
-        return self._policy.count(*image.size), None
+    def size(self, images: Images) -> tuple[int, tuple[int, ...]]:
+        """The number of tiles, of all pictures and of each."""
+        counts = tuple(self._policy.count(*image.size) for image in images)
+        return sum(counts), counts
 
-    def evidence(self, image: Image) -> dict[str, int]:
-        """How closely the picture was looked at."""
-        return {"tiles": self.size(image)[0]}
+    def evidence(self, images: Images) -> dict[str, int]:
+        """How closely the pictures were looked at."""
+        return {"tiles": self.size(images)[0]}
 
-    def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """Its tiles."""
-        return self._policy.cut(image)
+    def prepare(self, images: Images) -> NDArray[np.uint8]:
+        """The tiles of all pictures, one after another."""
+        import numpy as np
+
+        return np.concatenate([self._policy.cut(image) for image in images])
 
     @torch.inference_mode()
     def answers(self, group: Sequence[Asked], prepared: Sequence[NDArray[np.uint8]]) -> list[Answer]:

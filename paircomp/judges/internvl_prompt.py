@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paircomp.judges.question_templates import QuestionTemplate
-from paircomp.judges.token_ids import TokenIds, check_special_tokens
+from paircomp.judges.token_ids import TokenIds, check_special_tokens, unfolded
 from paircomp.judges.yes_no import AnswerTokens, answer_tokens
 from paircomp.runtime.checkpoints import CheckpointError
 
@@ -18,7 +18,8 @@ __all__ = ["CONTEXT", "SYSTEM", "InternVLPrompt"]
 #: The system message of the conversation template ``internvl2_5``, word for word.
 SYSTEM = "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。"  # noqa: RUF001
 CONTEXT = "<IMG_CONTEXT>"
-_TURNS = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n<img>{CONTEXT}</img>\n"
+_TURNS = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
+_IMAGE, _USUAL_LOOK = f"<img>{CONTEXT}</img>", "{image}\n"
 _ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
 _SPECIAL = ("<|im_start|>", "<|im_end|>", "<img>", "</img>", CONTEXT)
 #: Ids that the released families fix, by size of their vocabulary: InternLM2 and Qwen2.5.
@@ -76,7 +77,7 @@ class InternVLPrompt:
     def identity(self) -> dict[str, Any]:
         """What of the prompt belongs to the judge's identity."""
         return {
-            "template": {"name": self._template.name, "text": self._template.text, "system": SYSTEM},
+            "template": {**self._template.to_json(), "system": SYSTEM},
             "tokens": {"special": self._special, "answers": self.answers.to_json()},
         }
 
@@ -97,12 +98,12 @@ class InternVLPrompt:
         """Stands for one token of the picture."""
         return self._special[CONTEXT]
 
-    def ids(self, prompt: str, image_tokens: int) -> list[int]:
+    def ids(self, prompt: str, *image_tokens: int) -> list[int]:
         """The whole conversation up to where the answer begins.
 
         Args:
             prompt: what is asked about.
-            image_tokens: how many tokens the picture takes.
+            image_tokens: how many tokens each picture takes.
 
         Raises:
             SpecialTokenError: the prompt holds a special token, which would end the question or stand for a picture.
@@ -110,6 +111,6 @@ class InternVLPrompt:
         question = self._template.ask(prompt)
         if found := [token for token in self._special if token in question]:
             raise SpecialTokenError(f"the prompt holds {found[0]}, which has a meaning to the judge's tokenizer")
-        ids = self._begin + self._tokens.encode(_TURNS + question + _ANSWER)
-        place = ids.index(self.image_token_id)
-        return ids[:place] + [self.image_token_id] * image_tokens + ids[place + 1 :]
+        pictures = _IMAGE.join(self._template.around_images(_USUAL_LOOK))
+        ids = self._begin + self._tokens.encode(_TURNS + pictures + question + _ANSWER)
+        return unfolded(ids, self.image_token_id, image_tokens)

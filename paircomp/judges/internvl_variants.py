@@ -7,6 +7,7 @@
 - ``-448px``: exact, and each picture is seen as one tile of 448 pixels, whatever its own resolution;
 - ``-reward``: exact, with the question of the published training reward;
 - ``-paper``: exact, with the question as the paper prints it;
+- ``-edit``: exact, for whole questions about two images, an original and its edit;
 - ``-decomposed``: exact, the mean of questions about the parts of the prompt, cut by rules;
 - ``-questions``: the same with the questions of a file.
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from paircomp.judges.question_templates import OFFICIAL, OFFICIAL_REWARD, PAPER, PLAIN, QuestionTemplate
+from paircomp.judges.question_templates import EDIT, OFFICIAL, OFFICIAL_REWARD, PAPER, PLAIN, QuestionTemplate
 from paircomp.judges.yes_no import EXACT, PUBLISHED, Arithmetic
 from paircomp.runtime.capabilities import declares
 
@@ -73,6 +74,7 @@ def _kinds(name: str, checkpoint: str | None) -> tuple[Variant, ...]:
         replace(exact, name=f"{name}-448px", most_tiles=1),
         replace(exact, name=f"{name}-reward", template=OFFICIAL_REWARD),
         replace(exact, name=f"{name}-paper", template=PAPER),
+        replace(exact, name=f"{name}-edit", template=EDIT),
     )
 
 

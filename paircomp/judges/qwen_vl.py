@@ -18,9 +18,9 @@ from torch import Tensor
 from paircomp.judges.asking import Asker
 from paircomp.judges.native_models import load_native, weights_identity
 from paircomp.judges.qwen_vl_variants import QwenVariant
-from paircomp.judges.requests import Asked
+from paircomp.judges.requests import Asked, Images
 from paircomp.judges.shared_prefix import Forward, additive, last_hidden
-from paircomp.judges.token_ids import TokenIds, check_special_tokens, read_tokenizer
+from paircomp.judges.token_ids import TokenIds, check_special_tokens, read_tokenizer, unfolded
 from paircomp.judges.yes_no import EXACT, Answer, answer_tokens, read_answers
 from paircomp.runtime.checkpoints import CheckpointError, checkpoint_folder, resolve_dtype
 from paircomp.types import Judgement, JudgeRequest
@@ -32,14 +32,14 @@ __all__ = ["QwenVLJudge", "open_qwen_vl"]
 
 _PICTURE = "<|image_pad|>"
 _SPECIAL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
-#: What the chat templates of the families render, word for word, around one picture and one question.
+#: What the chat templates of the families render, word for word, around pictures and a question.
 _SYSTEM = {"qwen2_5_vl": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n", "qwen3_vl": ""}
-_TURNS = f"<|im_start|>user\n<|vision_start|>{_PICTURE}<|vision_end|>"
+_TURN, _IMAGE, _USUAL_LOOK = "<|im_start|>user\n", f"<|vision_start|>{_PICTURE}<|vision_end|>", "{image}"
 _ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
 
 
 class Patches(NamedTuple):
-    """A picture as the vision tower takes it: values ``[patches, numbers]`` and its grid ``[1, 3]``."""
+    """Pictures as the vision tower takes them: values ``[patches, numbers]`` and grids ``[pictures, 3]``."""
 
     values: Tensor
     grid: Tensor
@@ -115,7 +115,7 @@ class QwenVLJudge:
         system = _SYSTEM[self._model.config.model_type]
         return {
             **self._weights,
-            "template": {"name": self._template.name, "text": self._template.text, "system": system},
+            "template": {**self._template.to_json(), "system": system},
             "tokens": {"special": self._special, "answers": self._answers.to_json()},
             "pixels": dict(self._processor.size),
             "arithmetic": EXACT.to_json(),
@@ -140,19 +140,32 @@ class QwenVLJudge:
         self._asker.close()
         del self._model
 
-    def ids(self, image: Image, prompt: str) -> list[int]:
+    @property
+    def images(self) -> int:
+        """How many pictures a question is about."""
+        return self._template.images
+
+    def ids(self, images: Images, prompt: str) -> list[int]:
         """The whole prompt; see `Looker`."""
         question = self._template.ask(prompt)
         if found := [token for token in self._special if token in question]:
             raise ValueError(f"the prompt holds {found[0]}, which has a meaning to the judge's tokenizer")
         system = _SYSTEM[self._model.config.model_type]
-        ids = self._tokens.encode(system + _TURNS + question + _ANSWER)
-        pad = self._special[_PICTURE]
-        place = ids.index(pad)
-        return ids[:place] + [pad] * self.size(image)[0] + ids[place + 1 :]
+        pictures = _IMAGE.join(self._template.around_images(_USUAL_LOOK))
+        ids = self._tokens.encode(system + _TURN + pictures + question + _ANSWER)
+        return unfolded(ids, self._special[_PICTURE], [self._tokens_of(*size) for size in self.size(images)[1]])
 
-    def size(self, image: Image) -> tuple[int, tuple[int, int]]:
-        """The number of tokens, and the size in pixels that the picture is resized to."""
+    def size(self, images: Images) -> tuple[int, tuple[tuple[int, int], ...]]:
+        """The number of tokens, and the sizes in pixels that the pictures are resized to."""
+        sizes = tuple(map(self._resized, images))
+        return sum(self._tokens_of(*size) for size in sizes), sizes
+
+    def _tokens_of(self, height: int, width: int) -> int:
+        side = self._processor.patch_size
+        tokens: int = (height // side) * (width // side) // self._merged
+        return tokens
+
+    def _resized(self, image: Image) -> tuple[int, int]:
         from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
         bounds, side = self._processor.size, self._processor.patch_size
@@ -163,15 +176,15 @@ class QwenVLJudge:
             bounds["shortest_edge"],
             bounds["longest_edge"],
         )
-        return (height // side) * (width // side) // self._merged, (height, width)
+        return height, width
 
-    def evidence(self, image: Image) -> dict[str, int]:
-        """How closely the picture was looked at."""
-        return {"image_tokens": self.size(image)[0]}
+    def evidence(self, images: Images) -> dict[str, int]:
+        """How closely the pictures were looked at."""
+        return {"image_tokens": self.size(images)[0]}
 
-    def prepare(self, image: Image) -> Patches:
-        """Its patches."""
-        made = self._processor(images=[image], return_tensors="pt")
+    def prepare(self, images: Images) -> Patches:
+        """Their patches, one picture after another."""
+        made = self._processor(images=list(images), return_tensors="pt")
         return Patches(made["pixel_values"], made["image_grid_thw"])
 
     @torch.inference_mode()

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from paircomp.judges.question_templates import PAPER, QuestionTemplate
+from paircomp.judges.question_templates import EDIT, PAPER, QuestionTemplate
 from paircomp.runtime.capabilities import declares
 
 if TYPE_CHECKING:
     from paircomp.judges.image_text import ImageTextJudge
     from paircomp.judges.qwen_vl import QwenVLJudge
 
-__all__ = ["VARIANTS", "QwenVariant", "image_text_to_text"]
+__all__ = ["VARIANTS", "QwenVariant", "image_text_to_text", "image_text_to_text_edit"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,11 @@ class _Factory(Protocol):
 
 
 def _released() -> tuple[QwenVariant, ...]:
+    any_checkpoint = QwenVariant("qwen-vl")
     old = [QwenVariant(f"qwen2.5-vl-{size}b", f"Qwen/Qwen2.5-VL-{size}B-Instruct") for size in (3, 7, 32, 72)]
     new = [QwenVariant(f"qwen3-vl-{size}b", f"Qwen/Qwen3-VL-{size}B-Instruct") for size in (2, 4, 8, 32)]
-    return (QwenVariant("qwen-vl"), *old, *new)
+    edits = [QwenVariant(f"{each.name}-edit", each.checkpoint, EDIT) for each in (any_checkpoint, old[1], old[3])]
+    return (any_checkpoint, *old, *new, *edits)
 
 
 #: Every variant by name.
@@ -111,6 +113,23 @@ def image_text_to_text(
     from paircomp.judges.image_text import open_image_text
 
     return open_image_text(PAPER, checkpoint=checkpoint, device=device, dtype=dtype, device_map=device_map)
+
+
+@declares(requires=("torch", "transformers"), incidental=("device_map",))
+def image_text_to_text_edit(
+    *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None, device_map: str | None = None
+) -> ImageTextJudge:
+    """Any image-text-to-text model that takes several images, question edit (about two images), exact arithmetic.
+
+    Args:
+        checkpoint: a folder or hub id.
+        device: where the model runs.
+        dtype: of the weights; default bfloat16 on accelerators, float32 on a CPU.
+        device_map: ``auto`` spreads the model over all accelerators.
+    """
+    from paircomp.judges.image_text import open_image_text
+
+    return open_image_text(EDIT, checkpoint=checkpoint, device=device, dtype=dtype, device_map=device_map)
 
 
 _FACTORIES: dict[str, Any] = {_identifier(name): _factory(variant) for name, variant in VARIANTS.items()}

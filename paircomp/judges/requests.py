@@ -13,57 +13,72 @@ from paircomp.types import ImageKey, Judgement, JudgeRequest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Asked", "answers_to", "refuse_broken", "sort_out"]
+__all__ = ["Asked", "Images", "answers_to", "looked_at", "refuse_broken", "sort_out"]
 
-#: Ids of the prompt that asks the question about a picture; ValueError says why it cannot be asked.
-Reader = Callable[["Image", str], list[int]]
+#: The pictures that a question is about, RGB: one, or an original and its edit.
+Images = tuple["Image", ...]
+
+#: Ids of the prompt that asks the question about its pictures; ValueError says why it cannot be asked.
+Reader = Callable[["Images", str], list[int]]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One picture and what is asked about it.
+    """One picture, or an original and its edit, and what is asked about it.
 
     Attributes:
         key: which picture.
-        image: RGB.
+        images: RGB, as many as the question is about.
         places: which prompt of the pair each question is about.
         prompts: ids of each question's whole prompt.
     """
 
     key: ImageKey
-    image: Image
+    images: Images
     places: tuple[int, ...]
     prompts: tuple[list[int], ...]
 
 
-def sort_out(requests: Sequence[JudgeRequest], read: Reader) -> tuple[list[Asked], list[Judgement]]:
-    """What can be asked, and judgements that say of the rest why it cannot."""
+def sort_out(requests: Sequence[JudgeRequest], read: Reader, *, images: int) -> tuple[list[Asked], list[Judgement]]:
+    """What can be asked, and judgements that say of the rest why it cannot.
+
+    Args:
+        requests: any.
+        read: writes a question.
+        images: how many pictures the judge's question is about.
+    """
     asked: list[Asked] = []
     refused: list[Judgement] = []
     for request in requests:
         try:
-            image = _looked_at(request)
+            pictures = tuple(map(to_rgb, looked_at(request, images)))
         except UnreadableImageError as error:
             refused += [Judgement(request.key, each.judged_prompt, unscored=str(error)) for each in request.questions]
             continue
         ids: dict[int, list[int]] = {}
         for question in request.questions:
             try:
-                ids[question.judged_prompt] = read(image, question.prompt)
+                ids[question.judged_prompt] = read(pictures, question.prompt)
             except ValueError as error:
                 refused.append(Judgement(request.key, question.judged_prompt, unscored=str(error)))
         if ids:
-            asked.append(Asked(request.key, image, tuple(ids), tuple(ids.values())))
+            asked.append(Asked(request.key, pictures, tuple(ids), tuple(ids.values())))
     return asked, refused
 
 
-def _looked_at(request: JudgeRequest) -> Image:
-    if len(request.images) != 1:
-        raise UnreadableImageError(f"the judge looks at one image at a time, got {len(request.images)}")
-    width, height = request.images[0].size
-    if width * height > MAX_PIXELS:
-        raise UnreadableImageError(f"image of {width}x{height} pixels is over the limit of {MAX_PIXELS:,} pixels")
-    return to_rgb(request.images[0])
+def looked_at(request: JudgeRequest, images: int) -> Images:
+    """The pictures of a request, as they are.
+
+    Raises:
+        UnreadableImageError: they are more or fewer than the question is about, or too large.
+    """
+    if len(request.images) != images:
+        wanted = "one image at a time" if images == 1 else f"{images} images, an original and its edit"
+        raise UnreadableImageError(f"the judge looks at {wanted}, got {len(request.images)}")
+    for width, height in (each.size for each in request.images):
+        if width * height > MAX_PIXELS:
+            raise UnreadableImageError(f"image of {width}x{height} pixels is over the limit of {MAX_PIXELS:,} pixels")
+    return request.images
 
 
 def answers_to(

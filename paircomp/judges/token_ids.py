@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from paircomp.errors import UnavailableError
 from paircomp.runtime.checkpoints import CheckpointError, read_json
 
-__all__ = ["TokenIds", "check_special_tokens", "read_tokenizer", "shared_length"]
+__all__ = ["TokenIds", "check_special_tokens", "read_tokenizer", "shared_length", "unfolded"]
 
 
 class TokenIds(Protocol):
@@ -199,3 +199,20 @@ def shared_length(sequences: Iterable[Sequence[int]]) -> int:
     for row, following in pairwise(rows):
         most = next((place for place in range(most) if row[place] != following[place]), most)
     return most
+
+
+def unfolded(ids: Sequence[int], token: int, lengths: Sequence[int]) -> list[int]:
+    """The ids with each occurrence of a picture's token repeated as often as that picture takes.
+
+    Args:
+        ids: hold `token` once for each picture.
+        token: stands for a picture.
+        lengths: how many tokens each takes, in order.
+
+    Raises:
+        ValueError: there are more or fewer occurrences than lengths.
+    """
+    left = iter(lengths)
+    if ids.count(token) != len(lengths):
+        raise ValueError(f"expected {len(lengths)} images in the prompt, found places for {ids.count(token)}")
+    return [each for one in ids for each in ([one] * next(left) if one == token else [one])]

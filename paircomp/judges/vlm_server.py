@@ -12,25 +12,24 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from paircomp.errors import ConfigError, JudgeError
-from paircomp.judges.question_templates import OFFICIAL, OFFICIAL_REWARD, PAPER, QuestionTemplate
+from paircomp.judges.question_templates import EDIT, OFFICIAL, OFFICIAL_REWARD, PAPER
+from paircomp.judges.requests import Images, looked_at
 from paircomp.judges.vlm_server_answers import UnreadableAnswerError, judgement, read_masses
 from paircomp.judges.vlm_server_protocol import WHO, PatientClient, Settings, data_url, settle
 from paircomp.runtime.capabilities import declares
+from paircomp.runtime.images import UnreadableImageError
 from paircomp.runtime.openai_client import OpenAIServer, RequestRefused
 from paircomp.runtime.remote import PassingFault, Patience, Returned
 from paircomp.types import ImageKey, Judgement, JudgeRequest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["LOCAL_URL", "VLMServerJudge", "vlm_server"]
 
 #: Where vLLM listens when it is told nothing else.
 LOCAL_URL = "http://127.0.0.1:8000/v1"
-_TEMPLATES = {"official": OFFICIAL, "official_reward": OFFICIAL_REWARD, "paper": PAPER}
+_TEMPLATES = {"official": OFFICIAL, "official_reward": OFFICIAL_REWARD, "paper": PAPER, "edit": EDIT}
 
 
 @declares(requires=("openai",), incidental=("base_url", "key_variable", "concurrency", "timeout", "attempts"))
@@ -41,7 +40,7 @@ def vlm_server(  # noqa: PLR0913 - each one an option of the command line, all k
     dtype: str | None = None,
     base_url: str | None = None,
     key_variable: str | None = None,
-    question: Literal["official", "official_reward", "paper"] = "official",
+    question: Literal["official", "official_reward", "paper", "edit"] = "official",
     system: str | None = None,
     revision: str | None = None,
     concurrency: int = 16,
@@ -57,7 +56,7 @@ def vlm_server(  # noqa: PLR0913 - each one an option of the command line, all k
         base_url: the server's address; ``None`` takes ``OPENAI_BASE_URL`` or :data:`LOCAL_URL`.
         key_variable: the environment variable that holds the key; ``None`` takes ``OPENAI_API_KEY`` for an address from
             the environment and sends no key elsewhere.
-        question: which template.
+        question: which template; ``edit`` takes whole questions about two images, an original and its edit.
         system: a system message; ``None`` leaves it to the server's chat template.
         revision: of the weights, as the server was started with: a server does not tell. Recorded, not checked.
         concurrency: questions under way at the same time.
@@ -94,18 +93,18 @@ def vlm_server(  # noqa: PLR0913 - each one an option of the command line, all k
 
 @dataclass
 class _Asked:
-    """A picture on its way to the server, encoded by the first call that sends it."""
+    """Pictures on their way to the server, encoded by the first call that sends them."""
 
     key: ImageKey
-    image: Image
+    images: Images
 
     @cached_property
-    def url(self) -> str:
-        return data_url(self.image)
+    def urls(self) -> list[str]:
+        return [data_url(image) for image in self.images]
 
 
 _Question = tuple[_Asked, int, str]
-"""A picture, which prompt of the pair is asked about, and its text."""
+"""Pictures, which prompt of the pair is asked about, and its text."""
 
 
 class VLMServerJudge:
@@ -132,20 +131,21 @@ class VLMServerJudge:
         """
         questions: list[_Question] = []
         for request in requests:
-            if len(request.images) != 1:
-                reason = f"the judge looks at one image at a time, got {len(request.images)}"
-                yield from (Judgement(request.key, each.judged_prompt, unscored=reason) for each in request.questions)
+            try:
+                asked = _Asked(request.key, looked_at(request, self._settings.template.images))
+            except UnreadableImageError as error:
+                yield from (
+                    Judgement(request.key, each.judged_prompt, unscored=str(error)) for each in request.questions
+                )
                 continue
-            asked = _Asked(request.key, request.images[0])
             questions += [(asked, each.judged_prompt, each.prompt) for each in request.questions]
         for returned in self._calls.run(questions):
             yield returned.answer or self._failed(returned)
 
     def asking_no_first(self) -> VLMServerJudge:
         """The same judge with no named before yes; it shares the connection, which this one closes."""
-        template = self._settings.template
-        turned = QuestionTemplate(f"{template.name}, no first", template.text.replace("yes or no", "no or yes"))
-        return VLMServerJudge(self._client, replace(self._settings, template=turned), owner=False)
+        turned = replace(self._settings, template=self._settings.template.no_first())
+        return VLMServerJudge(self._client, turned, owner=False)
 
     def close(self) -> None:
         """End all waits, and all connections."""
@@ -156,7 +156,7 @@ class VLMServerJudge:
     def _ask(self, question: _Question) -> Judgement:
         asked, judged_prompt, prompt = question
         try:
-            answer = self._client.server.ask(lambda client: self._settings.ask(client, asked.url, prompt))
+            answer = self._client.server.ask(lambda client: self._settings.ask(client, asked.urls, prompt))
             return judgement(read_masses(answer, self._settings.words), asked.key, judged_prompt)
         except UnreadableAnswerError as error:
             raise PassingFault(str(error)) from error

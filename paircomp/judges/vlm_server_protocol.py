@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -86,16 +86,14 @@ class Settings:
         shown = f"{_LIKELIEST} likeliest" if self.words is None else {str(i): word for i, word in self.words.items()}
         return {
             "model": self.model, "served": dict(self.served), "revision": self.revision,
-            "question": {"name": self.template.name, "text": self.template.text, "system": self.system},
+            "question": {**self.template.to_json(), "system": self.system},
             "tokens": shown,
         }  # fmt: skip
 
-    def ask(self, client: openai.OpenAI, picture: str, prompt: str) -> Any:
-        """Send one question; the picture stands first, so that a server can keep what it computed for it."""
+    def ask(self, client: openai.OpenAI, pictures: Sequence[str], prompt: str) -> Any:
+        """Send one question; the pictures stand first, so that a server can keep what it computed for them."""
         messages: list[Any] = [{"role": "system", "content": self.system}] if self.system is not None else []
-        content = [
-            {"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": self.template.ask(prompt)},
-        ]  # fmt: skip
+        content = self.template.content(prompt, [{"type": "image_url", "image_url": {"url": url}} for url in pictures])
         exact = {"logprob_token_ids": list(self.words), "return_tokens_as_token_ids": True} if self.words else None
         return client.chat.completions.with_raw_response.create(
             model=self.model, messages=[*messages, {"role": "user", "content": content}], max_tokens=1,
@@ -173,9 +171,9 @@ def _shows(client: PatientClient, settings: Settings) -> str | None:
     """``None`` where the server answers a question as `settings` ask for it; else what is wrong."""
     from PIL import Image as Pillow
 
-    picture = data_url(Pillow.new("RGB", (64, 64), "white"))
+    pictures = [data_url(Pillow.new("RGB", (64, 64), "white"))] * settings.template.images
     try:
-        answer = client.once(lambda api: settings.ask(api, picture, "a white wall"))
+        answer = client.once(lambda api: settings.ask(api, pictures, "a white wall"))
         shown = read_masses(answer, settings.words).shown
     except (RequestRefused, UnreadableAnswerError) as error:
         return client.server.hide(str(error))

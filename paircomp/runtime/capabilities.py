@@ -17,6 +17,7 @@ from paircomp.errors import AdapterError, ConfigError, PairCompError
 from paircomp.runtime.json_text import parse_json
 
 __all__ = [
+    "JUDGE_OPTIONS",
     "build",
     "call_factory",
     "check_options",
@@ -34,6 +35,8 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 Part = TypeVar("Part")
 
 _CALLER_ARGUMENTS = frozenset({"checkpoint", "device", "dtype"})
+#: ``--dtype`` is of the model that draws; a judge's number format changes its scores and is an option like any other.
+JUDGE_OPTIONS = ("dtype",)
 # Names that end in such a word: `hf_token` is a secret, `max_tokens` and `image_tokenizer.steps` are none.
 _SECRET = re.compile(
     r"(api[_-]?key|(?<![a-z])token|(?-i:Token)|secrets?|passwd|passwords?|credentials?)$", re.IGNORECASE
@@ -192,8 +195,16 @@ def _value(text: str) -> Any:
         return text
 
 
-def check_options(factory: Callable[..., Any], options: Mapping[str, Any], *, where: str) -> None:
+def check_options(
+    factory: Callable[..., Any], options: Mapping[str, Any], *, where: str, also: tuple[str, ...] = ()
+) -> None:
     """Hold `options` against the factory's keyword arguments.
+
+    Args:
+        factory: of a generator or judge.
+        options: as the user gave them.
+        where: for the message.
+        also: which of checkpoint, device and dtype may be given as options; :data:`JUDGE_OPTIONS` for a judge.
 
     Raises:
         ConfigError: names every unknown option (with the nearest known one), every wrong type and every missing
@@ -202,7 +213,7 @@ def check_options(factory: Callable[..., Any], options: Mapping[str, Any], *, wh
     parameters = {
         name: parameter
         for name, parameter in inspect.signature(factory).parameters.items()
-        if name not in _CALLER_ARGUMENTS
+        if name not in _CALLER_ARGUMENTS or name in also
     }
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     named = {name: p for name, p in parameters.items() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}

@@ -102,7 +102,7 @@ def resolve_dtype(dtype: str | None, device: str) -> str:
     if dtype is None:
         return "float32" if device == "cpu" else "bfloat16"
     if dtype not in _DTYPES:
-        raise ConfigError([f"dtype: expected {', '.join(_DTYPES)}, got {dtype!r}"], where="--dtype")
+        raise ConfigError([f"dtype: expected {', '.join(_DTYPES)}, got {dtype!r}"], where="weights")
     return dtype
 
 

@@ -135,8 +135,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(200, {"count": 1, "tokens": [WORDS.index(text)]})
 
     def complete(self, body: dict[str, Any]) -> None:
-        picture, text = body["messages"][-1]["content"]
-        prompt = text["text"].split('"')[1]
+        *_, picture, text = body["messages"][-1]["content"]  # of two pictures the last one is looked at
+        prompt = text["text"].split('"')[1] if '"' in text["text"] else text["text"]
         plan = PLAN.match(prompt)
         steps = plan[1].split() if plan else ["ok"]
         with self.server.changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import torch
 from safetensors import safe_open
 from scipy.stats import rankdata
 
+from paircomp.errors import ConfigError
+from paircomp.evaluation import Evaluation
 from paircomp.judges.internvl import InternVLJudge
 from paircomp.judges.internvl_layout import config_of, load_internvl
 from paircomp.judges.internvl_tiny import CHECKPOINT, internvl_tiny
@@ -20,6 +23,7 @@ from paircomp.judges.internvl_tiny.model import build_config
 from paircomp.judges.internvl_tiny.tokens import SPECIAL, build_tokenizer
 from paircomp.judges.internvl_tiny.training import Plan, Student, train
 from paircomp.judges.yes_no import NO, YES
+from paircomp.plugins import Registry
 from paircomp.shapes import canonical, parse_prompt, vocabulary, write_prompt
 from paircomp.shapes.renderer import render
 from paircomp.suites.shapes_suites import is_held_out, shapes_dev_suite
@@ -109,6 +113,21 @@ def test_the_shipped_weights_are_small_and_bfloat16() -> None:
     assert file.stat().st_size < 8_000_000
     with safe_open(file, framework="pt") as opened:
         assert {opened.get_slice(name).get_dtype() for name in opened.keys()} == {"BF16"}  # noqa: SIM118
+
+
+def test_its_number_format_is_an_option_of_the_judge_and_part_of_its_identity() -> None:
+    """`--dtype` is the model's that draws: a judge in its format would give other scores without a word."""
+    asked = Evaluation(Registry(), shapes_dev_suite(), "internvl-tiny", judge_options={"dtype": "bfloat16"})
+    usual = dataclasses.replace(asked, judge_options={}, dtype="bfloat16", device="cpu")
+
+    opened = {name: each.open_judge() for name, each in {"asked": asked, "usual": usual}.items()}
+    formats = {name: each.identity["dtype"] for name, each in opened.items()}  # type: ignore[attr-defined]
+    for each in opened.values():
+        each.close()
+
+    assert formats == {"asked": "bfloat16", "usual": "float32"}
+    with pytest.raises(ConfigError, match="dtype: expected float32, bfloat16, float16, got 'int3'"):
+        dataclasses.replace(asked, judge_options={"dtype": "int3"}).open_judge()
 
 
 def test_training_sees_what_the_judge_sees(judge: InternVLJudge) -> None:

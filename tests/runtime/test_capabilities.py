@@ -7,6 +7,7 @@ import pytest
 
 from paircomp.errors import AdapterError, ConfigError
 from paircomp.runtime.capabilities import (
+    JUDGE_OPTIONS,
     build,
     check_options,
     closing_part,
@@ -62,6 +63,14 @@ def test_every_misfit_is_named_at_once_with_the_nearest_name() -> None:
     assert "steps: expected int | None, got 1.5" in said
     assert "'slow'" in said
     assert "device: unknown" in said
+
+
+def test_a_judges_number_format_is_an_option_of_it_and_a_generators_is_not() -> None:
+    check_options(factory, {"dtype": "bfloat16"}, where="-j", also=JUDGE_OPTIONS)
+    with pytest.raises(ConfigError, match="dtype: expected str"):
+        check_options(factory, {"dtype": 16}, where="-j", also=JUDGE_OPTIONS)
+    with pytest.raises(ConfigError, match="dtype: unknown"):
+        check_options(factory, {"dtype": "bfloat16"}, where="-o")
 
 
 def test_a_required_option_is_asked_for() -> None:
