@@ -1,7 +1,7 @@
 # PYTHON: the interpreter that has the extras of the README's test command; a virtual environment's by default.
 PYTHON ?= python
 
-.PHONY: check test docs format
+.PHONY: check test docs audit format
 
 check:
 	$(PYTHON) -m ruff check .
@@ -16,6 +16,11 @@ test:
 docs:
 	$(PYTHON) -m pytest --doctest-modules paircomp adapters/paircomp_adapters focusdiff leaderboard/paircomp_leaderboard
 	$(PYTHON) -m pytest tests/test_project.py -k "links or changelog or readme"
+
+# Known vulnerabilities of everything that constraints.txt pins; needs `pip install pip-audit` and the network. The CPU
+# build of torch is looked up as the release it was built from. What cannot be looked up is an error, not a pass.
+audit:
+	$(PYTHON) -m pip_audit --strict --no-deps --disable-pip -r constraints.txt
 
 format:
 	$(PYTHON) -m ruff check --fix .

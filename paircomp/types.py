@@ -250,6 +250,7 @@ class ModelSpec:
         memory: bytes that all weights take once loaded in `dtype`, about; drawing needs more. ``None`` as above.
         gated: whether a licence must be accepted on the checkpoint's page before its weights can be fetched.
         published: whether the weights can be had at all.
+        retired: the day (ISO) since which the service no longer serves it; empty where it does, or for weights.
         environment: environment variables that must be set, for instance the key of a service.
         setup: what the user must bring before this can run, for adapters that draw with a program of the user's own.
         description: one line.
@@ -273,6 +274,7 @@ class ModelSpec:
     memory: int | None = None
     gated: bool = False
     published: bool = True
+    retired: str = ""
     environment: tuple[str, ...] = ()
     setup: str = ""
     description: str = ""
@@ -288,7 +290,7 @@ class ModelSpec:
             changed["setup"] = ""  # whether the options bring what was asked for is the adapter's to say
         if checkpoint is not None:
             changed |= {"checkpoint": checkpoint, "revision": None, "parameters": None, "download": None,
-                        "memory": None, "gated": False, "published": True}  # fmt: skip
+                        "memory": None, "gated": False, "published": True, "retired": ""}  # fmt: skip
         return replace(self, **changed)
 
 

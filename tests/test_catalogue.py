@@ -176,7 +176,8 @@ def tables() -> str:
 
 def table_row(spec: ModelSpec) -> str:
     width, height = spec.resolution or ("?", "?")
-    checkpoint = f"`{spec.checkpoint}`{' (gated)' if spec.gated else ''}" if spec.checkpoint else "none"
+    notes = f"{' (gated)' if spec.gated else ''}{f' (retired {spec.retired})' if spec.retired else ''}"
+    checkpoint = f"`{spec.checkpoint}`{notes}" if spec.checkpoint else "none"
     weights = _weights(spec.parameters) if spec.parameters else ""
     fetched = f"{spec.download / 1e9:.1f} GB" if spec.download else ""
     cells = [f"`{spec.name}`", f"`{spec.adapter}`", checkpoint if spec.published else "never published",

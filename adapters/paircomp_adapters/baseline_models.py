@@ -28,7 +28,7 @@ def _own_program(
     )
 
 
-def _service(name: str, *, quality: str, description: str) -> ModelSpec:
+def _service(name: str, *, quality: str, retired: str, description: str) -> ModelSpec:
     return ModelSpec(
         name=name,
         adapter="openai-images",
@@ -37,6 +37,7 @@ def _service(name: str, *, quality: str, description: str) -> ModelSpec:
         family="OpenAI",
         licence="terms of the service",
         resolution=(1024, 1024),
+        retired=retired,
         packages=("openai",),
         environment=("OPENAI_API_KEY",),
         description=description,
@@ -96,6 +97,13 @@ MODELS: tuple[ModelSpec, ...] = (
         description="Janus-Pro-1B after FocusDiff; in the paper, but its weights were never published",
         source="https://arxiv.org/abs/2506.05501",
     ),
-    _service("gpt-image-1", quality="high", description="GPT-4o's images, by OpenAI's service; takes no seed"),
-    _service("dall-e-3", quality="standard", description="DALL-E 3, by OpenAI's service, which rewrites prompts"),
+    # The days stand in the openai package (3.54), beside the names of the models.
+    _service(
+        "gpt-image-1", quality="high", retired="2026-10-23",
+        description="GPT-4o's images, by OpenAI's service, which no longer serves it; takes no seed",
+    ),
+    _service(
+        "dall-e-3", quality="standard", retired="2026-05-12",
+        description="DALL-E 3, by OpenAI's service, which rewrote prompts and no longer serves it",
+    ),
 )  # fmt: skip

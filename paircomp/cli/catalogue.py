@@ -88,7 +88,7 @@ def models_command(plugins: tuple[Path, ...], *, as_json: bool, verbose: bool) -
 def _model_row(spec: ModelSpec, machine: Machine) -> dict[str, Any]:
     from paircomp.runtime.requirements import missing_for, weights_memory, weights_state
 
-    names = ("name", "family", "adapter", "checkpoint", "revision", "recipe", "dtype", "licence", "gated", "published",
+    names = ("name", "family", "adapter", "checkpoint", "revision", "recipe", "dtype", "licence", "gated", "published", "retired",
              "parameters", "resolution", "suite", "trained_with_judge", "description", "source")  # fmt: skip
     said = {name: getattr(spec, name) for name in names}
     return {**said, "recipe": dict(spec.recipe), "memory": weights_memory(spec), "weights": weights_state(spec),
@@ -98,6 +98,8 @@ def _model_row(spec: ModelSpec, machine: Machine) -> dict[str, Any]:
 def _checkpoint(row: dict[str, Any]) -> str:
     if not row["published"]:
         return "never published"
+    if row["retired"]:
+        return f"{row['checkpoint']} (retired {row['retired']})"
     return f"{row['checkpoint'] or 'no weights'}" + (" (gated)" if row["gated"] else "")
 
 

@@ -44,6 +44,9 @@ def missing_for(
     if not spec.published:
         return ["weights, which were never published (next: --checkpoint FOLDER with weights of your own, or judge "
                 "existing images: paircomp eval --images DIR)"]  # fmt: skip
+    if spec.retired and not _own_server(spec):
+        return [f"the service, which has not served it since {spec.retired} (next: --checkpoint NAME with a model that it "
+                "serves, or judge existing images: paircomp eval --images DIR)"]  # fmt: skip
     faults = [f"{spec.setup} (docs/models.md)"] if spec.setup else []
     if not spec.recipe.get("base_url"):  # a server of the user's own may need none
         faults += [f"{name} in the environment" for name in spec.environment if not os.environ.get(name)]
@@ -52,6 +55,11 @@ def missing_for(
     if "torch" in spec.packages:  # others draw elsewhere, or with a program that sees to its own weights
         faults += [*_missing_memory(spec, machine, device), *_missing_weights(spec, online)]
     return faults
+
+
+def _own_server(spec: ModelSpec) -> bool:
+    """Whether the user named another address, where a retired model may still be served."""
+    return bool(spec.recipe.get("base_url") or os.environ.get("OPENAI_BASE_URL"))
 
 
 def missing_imports(names: Iterable[str]) -> list[str]:

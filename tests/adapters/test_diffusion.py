@@ -298,6 +298,44 @@ def test_a_missing_component_is_an_error_and_not_a_random_one(saved: dict[str, P
         diffusers_pipeline(checkpoint=str(tmp_path / "copy"), **SMALL)
 
 
+OWN_CODE = """from pathlib import Path
+
+from diffusers import StableDiffusionPipeline
+
+Path(__file__).with_name("was_run").touch()
+
+
+class OwnPipeline(StableDiffusionPipeline):
+    pass
+"""
+
+
+def test_code_of_a_checkpoint_runs_only_where_it_was_allowed_to(
+    saved: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    monkeypatch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(saved["sd15"], folder)
+    (folder / "own.py").write_text(OWN_CODE, encoding="utf-8")
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": ["own", "OwnPipeline"]}))
+
+    with pytest.raises(AdapterError):
+        diffusers_pipeline(checkpoint=str(folder), **SMALL)
+    assert not list(tmp_path.rglob("was_run"))
+
+    generator = diffusers_pipeline(checkpoint=str(folder), remote_code=True, **SMALL)
+    assert list(tmp_path.rglob("was_run"))
+    assert len(list(generator.generate(requests("a cat")))) == 1
+
+
+def test_whether_code_may_run_is_in_the_recipe() -> None:
+    assert effective_options(diffusers_pipeline, {})["remote_code"] is False
+    assert effective_options(diffusers_pipeline, {"remote_code": True})["remote_code"] is True
+
+
 def test_numbers_that_are_not_finite_are_unscored_with_the_reason(saved: dict[str, Path]) -> None:
     """float16 that overflows would be stored as a black picture and scored."""
     generator = opened(saved, "sdxl")

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -66,6 +67,17 @@ def test_every_link_of_the_site_leads_somewhere_in_it(site: Path) -> None:
             assert found.is_file(), f"{path.name}: {link}"
             if fragment and "=" not in fragment:
                 assert fragment in pages[found].ids, f"{path.name}: {link}"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_board_shows_which_images_were_drawn_with_code_of_a_checkpoint(
+    edited: Callable[..., Path], tmp_path: Path, *, allowed: bool
+) -> None:
+    folder = edited(lambda said: said["report"]["generator"]["recipe"].update(remote_code=allowed))
+
+    index, *_ = build_site(make_boards(read_entries(folder.parent)), tmp_path / "site")
+
+    assert ("ran remote code" in index.read_text(encoding="utf-8")) is allowed
 
 
 def test_what_came_from_a_submission_is_text(site: Path) -> None:

@@ -156,6 +156,20 @@ def test_never_published_says_what_can_be_done() -> None:
     assert "--images DIR" in said
 
 
+def test_a_retired_model_says_since_when_unless_another_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    spec = model(retired="2026-05-12", packages=())
+
+    (said,) = missing_for(spec, machine())
+
+    assert "2026-05-12" in said
+    assert "--images DIR" in said
+    assert missing_for(spec.overridden(options={"base_url": "http://127.0.0.1:1/v1"}), machine()) == []
+    assert missing_for(spec.overridden(checkpoint="another"), machine()) == []
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    assert missing_for(spec, machine()) == []
+
+
 def test_own_weights_and_options_lift_what_was_said_of_the_catalogues() -> None:
     spec = model(published=False, gated=True, revision="abc", setup="a program", recipe={"steps": 4})
 
