@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from focusdiff.model_files import reinforced_manifest
 from focusdiff.policies import load_policy
+from focusdiff.processes import Processes, open_processes
 from focusdiff.run_folder import RunFolder
-from paircomp.errors import DataError
+from paircomp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
-
     from focusdiff.recipe import RLRecipe
     from focusdiff.training_protocols import Controller, Observer, PairSource, Reward
     from paircomp.protocols import Policy
@@ -30,6 +30,8 @@ def train(
     controller: Controller | None = None, reward: Reward | None = None,
 ) -> Path:  # fmt: skip
     """Train, or continue a run that was broken off; a finished run is left as it is.
+
+    Under torchrun or ``accelerate launch`` each process calls this, and they share the work.
 
     Args:
         recipe: of the run; ``policy.checkpoint`` must be set.
@@ -48,24 +50,37 @@ def train(
     """
     from focusdiff.trainer import Trainer
 
+    processes = open_processes(device=device, precision=recipe.loop.precision)
     folder = RunFolder(out, manifest=reinforced_manifest(recipe))
-    with folder.lock():
-        folder.claim(_identity(recipe))
-        begun = folder.checkpoints()
-        policy = _policy(recipe, str(begun[-1] / "model") if begun else recipe.policy.checkpoint, device)
-        reference = _reference(recipe, policy, device, resumed=bool(begun))
-        asked = reward or _reward(recipe, device)
+    with contextlib.ExitStack() as held, processes.connected(out):
+        with processes.apart(out):
+            _refuse_idle(recipe, processes)
+            if processes.main:
+                held.enter_context(folder.lock())
+                folder.claim(_identity(recipe))
+        begun = processes.gathered(folder.checkpoints()[-1:])[0]  # as the one sees it that writes them
+        with processes.apart(out):
+            policy = _policy(recipe, str(begun[0] / "model") if begun else recipe.policy.checkpoint, device)
+            reference = _reference(recipe, policy, device, resumed=bool(begun))
+            pairs, asked = training_pairs(recipe), reward or _reward(recipe, device)
         try:
-            trainer = Trainer(recipe, policy, reference, training_pairs(recipe), asked, folder,
-                              _accelerator(recipe, device), observers=observers,
-                              controller=controller or _controller(recipe))  # fmt: skip
-            trainer.resume()
+            trainer = Trainer(recipe, policy, reference, pairs, asked, folder, processes,
+                              observers=observers, controller=controller or _controller(recipe))  # fmt: skip
+            trainer.resume(begun[0] if begun else None)
             trainer.run()
         finally:
             asked.close()
             for observer in observers:
                 observer.close()
+        processes.close()
     return out / "model"
+
+
+def _refuse_idle(recipe: RLRecipe, processes: Processes) -> None:
+    """Each process needs something to do at every step."""
+    if recipe.prompts.pairs < processes.count:
+        said = f"pairs: expected at least {processes.count}, one for each process, got {recipe.prompts.pairs}"
+        raise ConfigError([f"{said}; next: fewer processes, or --set prompts.pairs={processes.count}"], where="prompts")
 
 
 def _identity(recipe: RLRecipe) -> dict[str, Any]:
@@ -118,9 +133,3 @@ def _controller(recipe: RLRecipe) -> Controller | None:
     from focusdiff.steadiness import SteadinessController
 
     return None if recipe.steadiness.idle else SteadinessController(recipe.steadiness)
-
-
-def _accelerator(recipe: RLRecipe, device: str) -> Accelerator:
-    from accelerate import Accelerator
-
-    return Accelerator(mixed_precision="bf16" if recipe.loop.precision == "bfloat16" else "no", cpu=device == "cpu")

@@ -31,17 +31,13 @@ class MemberPasses:
         recipe: KL and size of a micro-batch.
         policy: to be trained.
         reference: ``None`` where no KL is asked for.
-        module: the policy's, as the accelerator wraps it.
         accelerator: for its number format.
     """
 
-    def __init__(
-        self, recipe: RLRecipe, policy: Policy, reference: Policy | None, module: nn.Module, accelerator: Accelerator
-    ) -> None:
+    def __init__(self, recipe: RLRecipe, policy: Policy, reference: Policy | None, accelerator: Accelerator) -> None:
         self._recipe = recipe
         self._policy = policy
         self.reference = reference
-        self._module = module
         self._accelerator = accelerator
 
     def batches(self, drawn: StepPictures, wanted: Tensor) -> Iterator[list[int]]:
@@ -72,7 +68,7 @@ class MemberPasses:
         prompts, tokens, keep = drawn.rows(rows)
         with self._accelerator.autocast():
             if self._recipe.objective.kl == "k3" or self.reference is None:
-                log_probs = self._policy.log_probs(prompts, tokens, keep=keep, module=self._module)
+                log_probs = self._policy.log_probs(prompts, tokens, keep=keep)
                 return log_probs, k3(log_probs, reference[rows])
             every = self._policy.log_distributions(prompts, tokens, keep=keep)  # [b, L, V]
             with torch.no_grad():

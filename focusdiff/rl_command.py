@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +45,13 @@ def rl_command(**given: Any) -> None:
     from focusdiff.recipe_reading import read_recipe
     from paircomp.runtime.capabilities import parse_options
     from paircomp.runtime.machine import resolve_device
+    from paircomp.runtime.shards import launched_shard
 
     values = parse_options(given["settings"], where="--set")
     if given["checkpoint"]:
         values["policy.checkpoint"] = given["checkpoint"]
     recipe: RLRecipe = read_recipe(RLRecipe, given["recipe"], folder="rl", values=values)
     model = train(recipe, given["out"], device=resolve_device(given["device"]))
-    click.echo(str(model))
+    launched = launched_shard(os.environ)
+    if launched is None or launched.shard.index == 0:  # of several processes, one tells
+        click.echo(str(model))

@@ -18,7 +18,8 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -36,15 +37,12 @@ from paircomp.errors import OutOfMemory, RunError
 from paircomp.runtime.memory import is_out_of_memory
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
-
+    from focusdiff.processes import Processes
     from focusdiff.recipe import RLRecipe
     from focusdiff.training_protocols import Controller, Observer, PairSource, Reward
     from paircomp.protocols import Policy
 
 __all__ = ["Trainer"]
-
-Part = TypeVar("Part")
 
 
 class Trainer:
@@ -57,14 +55,14 @@ class Trainer:
         pairs: where prompts come from.
         reward: what rewards pictures.
         folder: of the run.
-        accelerator: processes, devices and number formats.
+        processes: that share the work.
         observers: are told of every step.
         controller: keeps the run steady; ``None`` leaves it alone.
     """
 
     def __init__(
         self, recipe: RLRecipe, policy: Policy, reference: Policy | None, pairs: PairSource, reward: Reward,
-        folder: RunFolder, accelerator: Accelerator, *, observers: Sequence[Observer] = (),
+        folder: RunFolder, processes: Processes, *, observers: Sequence[Observer] = (),
         controller: Controller | None = None,
     ) -> None:  # fmt: skip
         self.recipe = recipe
@@ -72,21 +70,22 @@ class Trainer:
         self.pairs = pairs
         self.reward = reward
         self.folder = folder
-        self.accelerator = accelerator
+        self.processes = processes
         self.observers = observers
         self.controller = controller
         self.state = TrainerState()
-        self._weights = [weight for weight in policy.module.parameters() if weight.requires_grad]
-        asked = recipe.optimiser
-        optimiser = torch.optim.AdamW(self._weights, lr=asked.rate, betas=asked.betas, weight_decay=asked.weight_decay)
         self._flops = member_flops(policy, [prompt for pair in pairs.draw(0, 1) for prompt in pair.prompts])
         if recipe.loop.gradient_checkpointing:
             checkpoint_gradients(policy.module)
         if recipe.loop.compile:
             policy.module.compile()
         policy.module.train()
-        self._module, self._optimiser = accelerator.prepare(policy.module, optimiser)
-        self._passes = MemberPasses(recipe, policy, reference, self._module, accelerator)
+        self._weights = [weight for weight in policy.module.parameters() if weight.requires_grad]
+        asked = recipe.optimiser
+        self._optimiser = torch.optim.AdamW(
+            self._weights, lr=asked.rate, betas=asked.betas, weight_decay=asked.weight_decay
+        )
+        self._passes = MemberPasses(recipe, policy, reference, processes.accelerator)
 
     def run(self) -> None:
         """Train to the last step, then write the model."""
@@ -97,8 +96,9 @@ class Trainer:
             self._steady(step, numbers)
             if self.state.step % self.recipe.loop.checkpoint_every == 0 or self.state.step == self.recipe.loop.steps:
                 self._checkpoint()
-        if self.accelerator.is_main_process:
-            self.folder.write_model(self.policy, weights=self.recipe.loop.weights)
+        with self.processes.apart(self.folder.path):
+            if self.processes.main:
+                self.folder.write_model(self.policy, weights=self.recipe.loop.weights)
 
     def train_step(self, step: int) -> dict[str, float]:
         """One step: rollout, decode, reward, advantages, reference, loss, update.
@@ -119,40 +119,34 @@ class Trainer:
             seed=recipe.loop.seed, step=step, probability=probability,
         )  # fmt: skip
 
-        if recipe.loop.probe_every and step % recipe.loop.probe_every == 0:
-            with stopwatch("probe"):
-                probe(self.policy, self._own(pairs), tally, at_once=recipe.loop.micro_batch)
-
-        with self._memory("rollout_batch", recipe.loop.rollout_batch or sum(map(len, groups))):
+        with self._apart("rollout_batch", recipe.loop.rollout_batch or sum(map(len, groups))):
+            if recipe.loop.probe_every and step % recipe.loop.probe_every == 0:
+                with stopwatch("probe"):
+                    probe(self.policy, self.processes.own(pairs), tally, at_once=recipe.loop.micro_batch)
             drawn = draw_step(
-                self.policy, self.reward, self._own(groups), at_most=recipe.loop.rollout_batch, stopwatch=stopwatch
-            )
+                self.policy, self.reward, self.processes.own(groups), at_most=recipe.loop.rollout_batch,
+                stopwatch=stopwatch,
+            )  # fmt: skip
 
-        with self._memory("micro_batch", recipe.loop.micro_batch):
+        with self._apart("micro_batch", recipe.loop.micro_batch):
             with stopwatch("reference"):
                 reference = self._passes.reference_log_probs(drawn)
-
             with stopwatch("reward"):  # what is left of it: it works since the first picture was decoded
                 rewards = drawn.rewards()
-            self._tell_samples(step, drawn, rewards)
-            padded = pad_rewards(rewards, drawn.sizes)
-            count_rewards(tally, drawn, rewards, padded)
-            self._refuse_unscored(step, rewards, count_reward_calls(tally, drawn))
-            advantages = unpadded(group_advantages(padded), drawn.sizes)
+        self._tell_samples(step, drawn, rewards)
+        padded = pad_rewards(rewards, drawn.sizes)
+        count_rewards(tally, drawn, rewards, padded)
+        self._refuse_unscored(step, rewards, count_reward_calls(tally, drawn))
+        advantages = unpadded(group_advantages(padded), drawn.sizes)
 
-            with stopwatch("update"):
-                for group in self._optimiser.param_groups:
-                    group["lr"] = rate
-                members = sum(map(len, groups))
-                self._update(step, drawn, advantages, reference, members, tally)
+        with self._memory("micro_batch", recipe.loop.micro_batch), stopwatch("update"):
+            for group in self._optimiser.param_groups:
+                group["lr"] = rate
+            self._update(step, drawn, advantages, reference, sum(map(len, groups)), tally)
 
         self._count_costs(tally, drawn, stopwatch)
-        numbers = self._gathered(tally)
+        numbers = Tally.together(self.processes.gathered(tally)).numbers()
         return {**numbers, "learning_rate": rate, "ground_truth_probability": probability}
-
-    def _own(self, whole: Sequence[Part]) -> Sequence[Part]:
-        """The pairs or groups of this process; a group is never cut, so its advantages need no other process."""
-        return whole[self.accelerator.process_index :: self.accelerator.num_processes]
 
     def _update(
         self, step: int, drawn: StepPictures, advantages: Tensor, reference: Tensor, members: int, tally: Tally
@@ -170,18 +164,18 @@ class Trainer:
         objective = self._objective(drawn, advantages)
         trained = objective.counted | objective.regularised
         self._optimiser.zero_grad()
-        for rows, last in _with_last(self._passes.batches(drawn, trained)):
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self._module):
-                log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
-                here = Objective(*(each[rows] for each in objective))
-                per_token = here.loss(
-                    log_probs, divergence, beta=self.recipe.objective.beta, epsilon=self.recipe.objective.epsilon
-                )
-                loss = normalised(per_token, images=members, kind=self.recipe.objective.normalisation)
-                self.accelerator.backward(loss * self.accelerator.num_processes)  # processes are averaged
+        for rows in self._passes.batches(drawn, trained):
+            log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
+            here = Objective(*(each[rows] for each in objective))
+            per_token = here.loss(
+                log_probs, divergence, beta=self.recipe.objective.beta, epsilon=self.recipe.objective.epsilon
+            )
+            loss = normalised(per_token, images=members, kind=self.recipe.objective.normalisation)
+            loss.backward()  # type: ignore[no-untyped-call]
             tally.add("loss", loss.item())
             self._passes.count(tally, drawn, rows, log_probs, divergence, reference)
-        norm = float(self.accelerator.clip_grad_norm_(self._weights, self.recipe.optimiser.max_gradient_norm))
+        self.processes.share_gradients(self._weights)
+        norm = float(torch.nn.utils.clip_grad_norm_(self._weights, self.recipe.optimiser.max_gradient_norm))
         tally.highest("gradient_norm", [norm])
         for rows in self._passes.batches(drawn, ~trained):
             with torch.no_grad():  # looked at, not learnt from
@@ -208,13 +202,6 @@ class Trainer:
         for name, count in {"": sum(parts.values()), **{f"/{name}": count for name, count in parts.items()}}.items():
             tally.add(f"flops{name}", count)
 
-    def _gathered(self, tally: Tally) -> dict[str, float]:
-        if self.accelerator.num_processes == 1:
-            return tally.numbers()
-        from accelerate.utils import gather_object
-
-        return Tally.together(gather_object([tally])).numbers()
-
     def _steady(self, step: int, numbers: dict[str, float]) -> None:
         if self.controller is None:
             return
@@ -230,39 +217,38 @@ class Trainer:
 
     def event(self, step: int, kind: str, message: str) -> None:
         """Note something worth a line."""
-        if self.accelerator.is_main_process:
+        if self.processes.main:
             self.folder.append("events", {"step": step, "kind": kind, "message": message})
         self._tell("on_event", step, kind, message)
 
-    def resume(self) -> None:
-        """Take up the newest checkpoint, if there is one; the policy was loaded from it already."""
-        found = self.folder.checkpoints()
-        self.state = self.folder.read_state(found[-1]) if found else TrainerState()
-        if self.accelerator.is_main_process:
+    def resume(self, place: Path | None) -> None:
+        """Take up a checkpoint, if there is one; the policy was loaded from it already."""
+        self.state = self.folder.read_state(place) if place else TrainerState()
+        if self.processes.main:
             self.folder.forget_from(self.state.step)
-        if not found:
+        if place is None:
             return
-        tensors = torch.load(found[-1] / "trainer.pt", map_location="cpu", weights_only=True)
+        tensors = torch.load(place / "trainer.pt", map_location="cpu", weights_only=True)
         self._optimiser.load_state_dict(tensors["optimiser"])
         if "reference" in tensors and self._passes.reference is not None:
             self._passes.reference.module.load_state_dict(tensors["reference"])
         if self.controller is not None:
             self.controller.load_state_dict(self.state.controller)
-        self.event(self.state.step, "resumed", f"from {found[-1].name}")
+        self.event(self.state.step, "resumed", f"from {place.name}")
 
     def _checkpoint(self) -> None:
-        if not self.accelerator.is_main_process:
-            return
         if self.controller is not None:
             self.state.controller = self.controller.state_dict()
         tensors: dict[str, Any] = {"optimiser": self._optimiser.state_dict()}
         if self.state.reference_moved and self._passes.reference is not None:
             tensors["reference"] = self._passes.reference.module.state_dict()
-        place = self.folder.write_checkpoint(self.policy, self.state, tensors, keep=self.recipe.loop.keep)
-        self._tell("on_checkpoint", self.state.step, place)
+        with self.processes.apart(self.folder.path):
+            if self.processes.main:
+                place = self.folder.write_checkpoint(self.policy, self.state, tensors, keep=self.recipe.loop.keep)
+                self._tell("on_checkpoint", self.state.step, place)
 
     def _tell(self, what: str, step: int, *told: Any) -> None:
-        if not self.accelerator.is_main_process:
+        if not self.processes.main:
             return
         if what == "on_step":
             self.folder.append("metrics", {"step": step, **told[0]})
@@ -277,15 +263,18 @@ class Trainer:
     # What stops a run
 
     def _refuse_unscored(self, step: int, rewards: Sequence[float], reasons: Counter[str]) -> None:
-        unscored = sum(map(math.isnan, rewards))
+        """Count over all processes, so that all go on or none."""
+        told = self.processes.gathered((sum(map(math.isnan, rewards)), len(rewards), reasons))
+        unscored, members = sum(each[0] for each in told), sum(each[1] for each in told)
         if not unscored:
             return
-        said = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3)) or "no reason given"
-        self.event(step, "unscored", f"{unscored} of {len(rewards)} pictures: {said}")
-        if unscored > self.recipe.reward.most_unscored * len(rewards):
+        every = sum((each[2] for each in told), Counter[str]())
+        said = "; ".join(f"{reason} ({count})" for reason, count in every.most_common(3)) or "no reason given"
+        self.event(step, "unscored", f"{unscored} of {members} pictures: {said}")
+        if unscored > self.recipe.reward.most_unscored * members:
             raise RunError(
                 self.folder.path,
-                f"step {step}: {unscored} of {len(rewards)} pictures could not be scored by {self.reward.name!r} "
+                f"step {step}: {unscored} of {members} pictures could not be scored by {self.reward.name!r} "
                 f"(at most {self.recipe.reward.most_unscored:.0%} may): {said}; next: see that the judge understands "
                 "these prompts, mend its server, or raise reward.most_unscored",
             )
@@ -303,6 +292,12 @@ class Trainer:
         )
 
     @contextlib.contextmanager
+    def _apart(self, field: str, now: int) -> Iterator[None]:
+        """A part of the step in which no process waits for another."""
+        with self.processes.apart(self.folder.path), self._memory(field, now):
+            yield
+
+    @contextlib.contextmanager
     def _memory(self, field: str, now: int) -> Iterator[None]:
         try:
             yield
@@ -313,14 +308,3 @@ class Trainer:
                 f"training: memory ran out with loop.{field}={now}; next: loop.{field}={max(1, now // 2)}, and run the "
                 "same command again"
             ) from error
-
-
-def _with_last(parts: Iterator[list[int]]) -> Iterator[tuple[list[int], bool]]:
-    """Each part, and whether it is the last."""
-    before = None
-    for part in parts:
-        if before is not None:
-            yield before, False
-        before = part
-    if before is not None:
-        yield before, True

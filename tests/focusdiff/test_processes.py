@@ -1,0 +1,132 @@
+"""Two real processes, connected by gloo: the steps of one, whatever share each of them has."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.adapters.tiny_janus import save_tiny_janus
+from tests.focusdiff.training_parts import Brightness, metrics, small_recipe, trained
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Three pairs on two processes: one has two groups, the other one; and micro-batches of four make it 4 against 2.
+SHARED = {"prompts__pairs": 3, "loop__micro_batch": 4, "loop__steps": 4, "loop__checkpoint_every": 2}
+EXACT = {**SHARED, "objective__kl": "exact", "groups__grouping": "prompt", "loop__steps": 2}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def together(base: Path, trainings: list[dict[str, Any]], *, seconds: float = 240) -> None:
+    """Run trainings one after another in two processes."""
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
+              "OMP_NUM_THREADS": "1"}  # fmt: skip
+    command = [sys.executable, "-m", "tests.focusdiff.two_processes", str(base), json.dumps(trainings)]
+    started = [subprocess.Popen(command, cwd=ROOT, env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank})
+               for rank in "01"]  # fmt: skip
+    try:
+        for process in started:
+            process.wait(seconds)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    save_tiny_janus(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes trained, all in one start of them."""
+    place = tmp_path_factory.mktemp("pair")
+    together(base, [
+        {"out": str(place / "shared"), "values": SHARED},
+        {"out": str(place / "exact"), "values": EXACT},
+        {"out": str(place / "resumed"), "values": SHARED, "breaks": {"1": 7}},
+        {"out": str(place / "resumed"), "values": SHARED},
+        {"out": str(place / "few"), "values": {**SHARED, "prompts__pairs": 1}},
+        {"out": str(place / "broken"), "values": SHARED, "breaks": {"1": 0}},
+    ])  # fmt: skip
+    return place
+
+
+def said(place: Path, name: str) -> list[str]:
+    return [(place / f"{name}.{rank}").read_text() for rank in "01"]
+
+
+def results(line: dict[str, Any]) -> dict[str, Any]:
+    """Without the work it took: a picture that groups of two processes share is decoded by both."""
+    return {name: value for name, value in line.items() if not name.startswith("flops")}
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    for mine, theirs in zip(metrics(one), metrics(other), strict=True):
+        assert results(mine) == pytest.approx(results(theirs), rel=2e-3, abs=2e-5)
+    first, second = (load_file(place / "model" / "model.safetensors") for place in (one, other))
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        torch.testing.assert_close(weight, second[name], rtol=1e-3, atol=2e-4, msg=name)
+
+
+@pytest.mark.parametrize(("name", "values"), [("shared", SHARED), ("exact", EXACT)])
+def test_two_processes_take_the_steps_of_one(
+    base: Path, pair: Path, tmp_path: Path, name: str, values: dict[str, Any]
+) -> None:
+    trained(small_recipe(base, **values), tmp_path, reward=Brightness())
+
+    assert said(pair, name) == ["done", "done"]
+    assert_alike(tmp_path, pair / name)
+
+
+def test_two_processes_continue_to_the_bit(pair: Path) -> None:
+    """The first try of it broke off behind its first checkpoint."""
+    assert said(pair, "resumed") == ["done", "done"]
+    events = (pair / "resumed" / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in events] == ["resumed"]
+    assert metrics(pair / "resumed") == metrics(pair / "shared")
+    files = [(pair / name / "model" / "model.safetensors").read_bytes() for name in ("resumed", "shared")]
+    assert files[0] == files[1]
+
+
+def test_where_one_process_fails_both_end_and_say_why(pair: Path) -> None:
+    main, broken = said(pair, "broken")
+
+    assert broken == "ConnectionError: the server is gone"
+    assert "process 1 of 2 stopped, so this one does too: ConnectionError: the server is gone" in main
+    assert not (pair / "broken" / "model").exists()
+
+
+def test_a_process_without_a_pair_is_refused(pair: Path) -> None:
+    for each in said(pair, "few"):
+        assert "pairs: expected at least 2, one for each process, got 1" in each
+
+
+@pytest.mark.slow
+def test_the_command_works_under_torchrun(base: Path, tmp_path: Path) -> None:
+    launcher = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port()), "--no-python"]
+    command = ["focusdiff", "rl", "--checkpoint", str(base), "--out", str(tmp_path / "out"), "--device", "cpu", "--set",
+               "loop.steps=1", "--set", "groups.samples=2", "--set", "prompts.pairs=2"]  # fmt: skip
+    here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ended = subprocess.run([sys.executable, "-m", *launcher, *command], cwd=ROOT, text=True, check=False, capture_output=True,
+                           env={**os.environ, "OMP_NUM_THREADS": "1", "PATH": here}, timeout=200)  # fmt: skip
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count(str(tmp_path / "out" / "model")) == 1
+    assert len(metrics(tmp_path / "out")) == 1
