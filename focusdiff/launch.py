@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from focusdiff.lora import AdapterReference, Adapters
 from focusdiff.model_files import reinforced_manifest
-from focusdiff.policies import load_policy
+from focusdiff.policies import Models, load_policy
 from focusdiff.processes import Processes, open_processes
 from focusdiff.run_folder import RunFolder
 from paircomp.errors import ConfigError, DataError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "training_pairs"]
 
 #: Fields that change no result; a run may be continued with others.
-_INCIDENTAL = ("checkpoint_every", "keep", "probe_every", "weights")
+_INCIDENTAL = ("checkpoint_every", "keep", "probe_every", "weights", "layout")
 
 
 def train(
@@ -51,7 +52,7 @@ def train(
     from focusdiff.trainer import Trainer
 
     processes = open_processes(device=device, precision=recipe.loop.precision)
-    folder = RunFolder(out, manifest=reinforced_manifest(recipe))
+    folder = RunFolder(out, manifest=reinforced_manifest(recipe), layout=recipe.loop.layout)
     with contextlib.ExitStack() as held, processes.connected(out):
         with processes.apart(out):
             _refuse_idle(recipe, processes)
@@ -60,12 +61,13 @@ def train(
                 folder.claim(_identity(recipe))
         begun = processes.gathered(folder.checkpoints()[-1:])[0]  # as the one sees it that writes them
         with processes.apart(out):
-            policy = _policy(recipe, str(begun[0] / "model") if begun else recipe.policy.checkpoint, device)
-            reference = _reference(recipe, policy, device, resumed=bool(begun))
+            models = _models(recipe, begun[0] if begun else None, device)
             pairs, asked = training_pairs(recipe), reward or _reward(recipe, device)
         try:
-            trainer = Trainer(recipe, policy, reference, pairs, asked, folder, processes,
-                              observers=observers, controller=controller or _controller(recipe))  # fmt: skip
+            trainer = Trainer(
+                recipe, models, pairs, asked, folder, processes, observers=observers,
+                controller=controller or _controller(recipe),
+            )  # fmt: skip
             trainer.resume(begun[0] if begun else None)
             trainer.run()
         finally:
@@ -95,11 +97,26 @@ def _policy(recipe: RLRecipe, checkpoint: str, device: str) -> Policy:
     return load_policy(asked.name, checkpoint, options=asked.options, device=device, dtype=asked.dtype or None)
 
 
-def _reference(recipe: RLRecipe, policy: Policy, device: str, *, resumed: bool) -> Policy | None:
-    """The model that the run began with, frozen."""
+def _models(recipe: RLRecipe, begun: Path | None, device: str) -> Models:
+    """What is trained, its adapters, and the model that the run began with, frozen.
+
+    Args:
+        recipe: of the run.
+        begun: the checkpoint to continue from.
+        device: where they run.
+    """
+    start = recipe.policy.checkpoint
+    if recipe.lora.rank:
+        policy = _policy(recipe, start, device)
+        adapters = Adapters(policy, recipe.lora, seed=recipe.loop.seed, base=start)
+        reference = AdapterReference(policy, adapters) if recipe.objective.beta else None
+        if begun is not None:
+            adapters.read(begun / "adapter")
+        return Models(policy, reference, adapters)
+    policy = _policy(recipe, start if begun is None else str(begun / "model"), device)
     if recipe.objective.beta == 0:
-        return None
-    return (_policy(recipe, recipe.policy.checkpoint, device) if resumed else policy).frozen_copy()
+        return Models(policy, None)
+    return Models(policy, (policy if begun is None else _policy(recipe, start, device)).frozen_copy())
 
 
 def training_pairs(recipe: RLRecipe) -> PairSource:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from focusdiff.lora import AdapterReference
 from focusdiff.objective import exact_kl, k3
 from focusdiff.step_metrics import Tally, count_members
 from paircomp.errors import ConfigError
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     from focusdiff.training_protocols import StepPair
     from paircomp.protocols import Policy
 
-__all__ = ["MemberPasses", "by_length", "checkpoint_gradients", "micro_batches", "move_reference", "probe"]
+__all__ = ["MemberPasses", "by_length", "checkpoint_gradients", "micro_batches", "move_reference", "own_randomness",
+           "probe", "still"]  # fmt: skip
 
 
 class MemberPasses:
@@ -34,7 +38,9 @@ class MemberPasses:
         accelerator: for its number format.
     """
 
-    def __init__(self, recipe: RLRecipe, policy: Policy, reference: Policy | None, accelerator: Accelerator) -> None:
+    def __init__(
+        self, recipe: RLRecipe, policy: Policy, reference: Policy | AdapterReference | None, accelerator: Accelerator
+    ) -> None:
         self._recipe = recipe
         self._policy = policy
         self.reference = reference
@@ -88,16 +94,19 @@ class MemberPasses:
         tally.highest("rollout_difference", [float(distance.max())])
 
 
-def move_reference(reference: Policy, policy: Policy, share: float) -> None:
+def move_reference(reference: Policy | AdapterReference, policy: Policy, share: float) -> None:
     """Bring the reference's weights towards the policy's, in the memory they have.
 
     Args:
-        reference: of the same shape.
+        reference: of the same shape, or with adapters of the same shape.
         policy: as it is now.
         share: of the way; 1 makes them equal.
     """
+    followed = list(policy.module.parameters())
+    if isinstance(reference, AdapterReference):
+        followed = [weight for weight in followed if weight.requires_grad]
     with torch.no_grad():
-        for mine, theirs in zip(reference.module.parameters(), policy.module.parameters(), strict=True):
+        for mine, theirs in zip(reference.module.parameters(), followed, strict=True):
             if share == 1:
                 mine.copy_(theirs)
             else:
@@ -126,6 +135,25 @@ def probe(policy: Policy, pairs: Sequence[StepPair], tally: Tally, *, at_once: i
             tokens = policy.encode(pictures)
             tally.mean("probe/right_log_prob", policy.plain_log_probs(own, tokens).mean(1).tolist())
             tally.mean("probe/other_log_prob", policy.plain_log_probs(others, tokens).mean(1).tolist())
+
+
+@contextlib.contextmanager
+def still(module: nn.Module) -> Iterator[None]:
+    """Passes that only look: no dropout."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
+
+
+@contextlib.contextmanager
+def own_randomness(name: str, device: torch.device) -> Iterator[None]:
+    """Draw dropout from a stream of its own, seeded by `name`, and leave the global one as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
+        yield
 
 
 def checkpoint_gradients(module: nn.Module) -> None:

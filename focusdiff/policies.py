@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paircomp.errors import ConfigError
 from paircomp.plugins import Registry
 from paircomp.runtime.capabilities import call_factory, check_options
 
 if TYPE_CHECKING:
+    from focusdiff.lora import AdapterReference, Adapters
     from paircomp.protocols import Policy
 
-__all__ = ["load_policy"]
+__all__ = ["Models", "load_policy"]
+
+
+class Models(NamedTuple):
+    """What a reinforcement-learning run holds.
+
+    Attributes:
+        policy: to be trained.
+        reference: what it must not stray from; ``None`` only where beta is 0.
+        adapters: what trains, where it is not the policy's weights.
+    """
+
+    policy: Policy
+    reference: Policy | AdapterReference | None
+    adapters: Adapters | None = None
 
 
 def load_policy(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from focusdiff.groups import GroupRecipe
+from focusdiff.lora import LoraRecipe
 from focusdiff.objective import Normalisation
 from focusdiff.schedules import LearningRate, Position, step_of
 from focusdiff.steadiness import SteadinessRecipe
@@ -166,6 +167,8 @@ class LoopRecipe:
         probe_every: steps between looks at what the policy makes of the pairs' ground truth, which change nothing: the
             log-probability of the right picture and of the other prompt's; 0 never looks.
         weights: number format of the finished model's file; the policy's own when empty.
+        layout: of all checkpoints, for ``janus`` that of ``transformers`` or the ``original`` one; the policy's default
+            when empty.
     """
 
     steps: int
@@ -179,6 +182,7 @@ class LoopRecipe:
     keep: int = 2
     probe_every: int = 0
     weights: Literal["", "float32", "bfloat16"] = ""
+    layout: Literal["", "transformers", "original"] = ""
 
     def faults(self) -> Iterator[str]:
         """What does not fit, each in words."""
@@ -200,6 +204,7 @@ class RLRecipe:
         groups: whose rewards are compared.
         objective: the loss.
         steadiness: what is done when the reward falls or stands still.
+        lora: whether adapters are trained in place of the weights.
     """
 
     prompts: PromptRecipe
@@ -210,9 +215,13 @@ class RLRecipe:
     groups: GroupRecipe = field(default_factory=GroupRecipe)
     objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
     steadiness: SteadinessRecipe = field(default_factory=SteadinessRecipe)
+    lora: LoraRecipe = field(default_factory=LoraRecipe)
 
     def faults(self) -> Iterator[str]:
         """What does not fit between sections, each in words."""
+        if self.lora.rank and self.steadiness.ref_update == "ema":
+            yield ("steadiness.ref_update: 'ema' does not go with lora (a mean of factors is no mean of adapters), "
+                   "expected none, every_n or on_plateau")  # fmt: skip
         for name, position in (("optimiser.convert_at", self.optimiser.convert_at),
                                *((f"groups.probability[{place}]", knot[0])
                                  for place, knot in enumerate(self.groups.probability))):  # fmt: skip

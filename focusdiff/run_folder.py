@@ -5,7 +5,7 @@
     run.json                 what was asked for; must match to continue
     metrics.jsonl            one line per step
     events.jsonl             one line per event
-    checkpoints/000035/      model/ (the policy's own layout), trainer.pt, state.json
+    checkpoints/000035/      model/ (in the recipe's layout), trainer.pt, state.json; adapter/ where one is trained
     model/                   the policy after the last step
 
 A checkpoint appears whole or not at all: it is written beside its place and renamed. A run that continues drops the
@@ -28,6 +28,9 @@ from paircomp.runtime.checkpoints import torch_dtype
 from paircomp.runtime.files import StepLock, sync_files, write_atomically, write_json
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from focusdiff.lora import Adapters
     from paircomp.protocols import Policy
 
 __all__ = ["RunFolder", "TrainerState"]
@@ -59,10 +62,12 @@ class RunFolder:
     Args:
         path: made when absent.
         manifest: what ``training.json`` says beside each written policy; ``None`` writes none.
+        layout: in which policies are written; their own default when empty.
     """
 
-    def __init__(self, path: Path, *, manifest: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: Path, *, manifest: Mapping[str, Any] | None = None, layout: str = "") -> None:
         self.path = path
+        self._layout = layout
         self._manifest = manifest
         self._checkpoints = path / "checkpoints"
 
@@ -106,7 +111,10 @@ class RunFolder:
                 checkpoint, f"not readable ({error}); next: delete it to go on from the one before"
             ) from error
 
-    def write_checkpoint(self, policy: Policy, state: TrainerState, tensors: Mapping[str, Any], *, keep: int) -> Path:
+    def write_checkpoint(
+        self, policy: Policy, state: TrainerState, tensors: Mapping[str, Any], *, keep: int,
+        weights: Mapping[str, Tensor] | None = None, adapters: Adapters | None = None,
+    ) -> Path:  # fmt: skip
         """Write a checkpoint, then drop the oldest.
 
         Args:
@@ -114,12 +122,16 @@ class RunFolder:
             state: of this moment.
             tensors: what `torch.save` takes: the optimiser's state, a moved reference.
             keep: newest checkpoints that stay.
+            weights: of the policy, where its module does not hold them whole.
+            adapters: written beside them, where they are what trains.
         """
         import torch
 
         place = self._checkpoints / f"{state.step:0{_DIGITS}d}"
         beside = self._beside(place)
-        self._save(policy, beside / "model")
+        self._save(policy, beside / "model", weights)
+        if adapters is not None:
+            adapters.write(beside / "adapter")
         torch.save(dict(tensors), beside / "trainer.pt")
         write_json(beside / "state.json", vars(state))
         self._put(beside, place)
@@ -127,18 +139,30 @@ class RunFolder:
             shutil.rmtree(old)
         return place
 
-    def write_model(self, policy: Policy, *, weights: str = "") -> Path:
-        """Write the finished model, in another number format where one is named: the policy then has that, too."""
+    def write_model(self, policy: Policy, *, dtype: str = "", weights: Mapping[str, Tensor] | None = None) -> Path:
+        """Write the finished model.
+
+        Args:
+            policy: saved in its own layout.
+            dtype: number format, its own when empty; a policy without other `weights` then has that, too.
+            weights: as for :meth:`write_checkpoint`.
+        """
         place = self.path / "model"
         beside = self._beside(place)
-        if weights:
-            policy.module.to(torch_dtype(weights))
-        self._save(policy, beside)
+        if dtype and weights is None:
+            policy.module.to(torch_dtype(dtype))
+        elif dtype:
+            weights = {name: each.to(torch_dtype(dtype)) if each.is_floating_point() else each
+                       for name, each in (weights or {}).items()}  # fmt: skip
+        self._save(policy, beside, weights)
         self._put(beside, place)
         return place
 
-    def _save(self, policy: Policy, folder: Path) -> None:
-        policy.save(folder)
+    def _save(self, policy: Policy, folder: Path, weights: Mapping[str, Tensor] | None) -> None:
+        asked: dict[str, Any] = {"layout": self._layout} if self._layout else {}
+        if weights is not None:
+            asked["weights"] = weights
+        policy.save(folder, **asked)
         if self._manifest is not None:
             write_model_files(folder, self._manifest)
 

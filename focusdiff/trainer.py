@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,7 +26,14 @@ from torch import Tensor
 
 from focusdiff.flops import member_flops
 from focusdiff.groups import groups_of, pad_rewards, unpadded
-from focusdiff.member_passes import MemberPasses, checkpoint_gradients, move_reference, probe
+from focusdiff.member_passes import (
+    MemberPasses,
+    checkpoint_gradients,
+    move_reference,
+    own_randomness,
+    probe,
+    still,
+)
 from focusdiff.objective import Objective, group_advantages, normalised
 from focusdiff.rollout import StepPictures, draw_step
 from focusdiff.run_folder import RunFolder, TrainerState
@@ -37,10 +44,10 @@ from paircomp.errors import OutOfMemory, RunError
 from paircomp.runtime.memory import is_out_of_memory
 
 if TYPE_CHECKING:
+    from focusdiff.policies import Models
     from focusdiff.processes import Processes
     from focusdiff.recipe import RLRecipe
     from focusdiff.training_protocols import Controller, Observer, PairSource, Reward
-    from paircomp.protocols import Policy
 
 __all__ = ["Trainer"]
 
@@ -50,8 +57,7 @@ class Trainer:
 
     Args:
         recipe: of the run.
-        policy: to be trained.
-        reference: what it must not stray from; ``None`` only where beta is 0.
+        models: the policy to be trained, what it must not stray from, and its adapters.
         pairs: where prompts come from.
         reward: what rewards pictures.
         folder: of the run.
@@ -61,16 +67,17 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: RLRecipe, policy: Policy, reference: Policy | None, pairs: PairSource, reward: Reward,
-        folder: RunFolder, processes: Processes, *, observers: Sequence[Observer] = (),
-        controller: Controller | None = None,
+        self, recipe: RLRecipe, models: Models, pairs: PairSource, reward: Reward, folder: RunFolder,
+        processes: Processes, *, observers: Sequence[Observer] = (), controller: Controller | None = None,
     ) -> None:  # fmt: skip
+        policy, reference, adapters = models
         self.recipe = recipe
         self.policy = policy
         self.pairs = pairs
         self.reward = reward
         self.folder = folder
         self.processes = processes
+        self.adapters = adapters
         self.observers = observers
         self.controller = controller
         self.state = TrainerState()
@@ -96,9 +103,10 @@ class Trainer:
             self._steady(step, numbers)
             if self.state.step % self.recipe.loop.checkpoint_every == 0 or self.state.step == self.recipe.loop.steps:
                 self._checkpoint()
+        weights = self._whole_weights()
         with self.processes.apart(self.folder.path):
             if self.processes.main:
-                self.folder.write_model(self.policy, weights=self.recipe.loop.weights)
+                self.folder.write_model(self.policy, dtype=self.recipe.loop.weights, weights=weights)
 
     def train_step(self, step: int) -> dict[str, float]:
         """One step: rollout, decode, reward, advantages, reference, loss, update.
@@ -121,7 +129,7 @@ class Trainer:
 
         with self._apart("rollout_batch", recipe.loop.rollout_batch or sum(map(len, groups))):
             if recipe.loop.probe_every and step % recipe.loop.probe_every == 0:
-                with stopwatch("probe"):
+                with stopwatch("probe"), still(self.policy.module):
                     probe(self.policy, self.processes.own(pairs), tally, at_once=recipe.loop.micro_batch)
             drawn = draw_step(
                 self.policy, self.reward, self.processes.own(groups), at_most=recipe.loop.rollout_batch,
@@ -164,8 +172,10 @@ class Trainer:
         objective = self._objective(drawn, advantages)
         trained = objective.counted | objective.regularised
         self._optimiser.zero_grad()
-        for rows in self._passes.batches(drawn, trained):
-            log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
+        for number, rows in enumerate(self._passes.batches(drawn, trained)):
+            name = f"dropout {self.recipe.loop.seed} {step} {self.processes.index} {number}"
+            with own_randomness(name, drawn.tokens.device):
+                log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
             here = Objective(*(each[rows] for each in objective))
             per_token = here.loss(
                 log_probs, divergence, beta=self.recipe.objective.beta, epsilon=self.recipe.objective.epsilon
@@ -178,7 +188,7 @@ class Trainer:
         norm = float(torch.nn.utils.clip_grad_norm_(self._weights, self.recipe.optimiser.max_gradient_norm))
         tally.highest("gradient_norm", [norm])
         for rows in self._passes.batches(drawn, ~trained):
-            with torch.no_grad():  # looked at, not learnt from
+            with torch.no_grad(), still(self.policy.module):  # looked at, not learnt from
                 log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
             self._passes.count(tally, drawn, rows, log_probs, divergence, reference)
         if not math.isfinite(norm):
@@ -242,10 +252,16 @@ class Trainer:
         tensors: dict[str, Any] = {"optimiser": self._optimiser.state_dict()}
         if self.state.reference_moved and self._passes.reference is not None:
             tensors["reference"] = self._passes.reference.module.state_dict()
+        weights = self._whole_weights()
         with self.processes.apart(self.folder.path):
             if self.processes.main:
-                place = self.folder.write_checkpoint(self.policy, self.state, tensors, keep=self.recipe.loop.keep)
+                place = self.folder.write_checkpoint(self.policy, self.state, tensors, keep=self.recipe.loop.keep,
+                                                     weights=weights, adapters=self.adapters)  # fmt: skip
                 self._tell("on_checkpoint", self.state.step, place)
+
+    def _whole_weights(self) -> Mapping[str, Tensor] | None:
+        """The policy's weights as its files hold them, where its module holds them otherwise."""
+        return None if self.adapters is None else self.adapters.merged()
 
     def _tell(self, what: str, step: int, *told: Any) -> None:
         if not self.processes.main:

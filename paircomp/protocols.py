@@ -23,7 +23,7 @@ A factory may carry, readable without calling it:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from paircomp.types import Generated, GenerationRequest, Judgement, JudgeRequest
@@ -192,12 +192,14 @@ class Policy(Protocol):
         """The policy as it is now, in memory of its own, without gradients: a reference model."""
         ...
 
-    def save(self, folder: Path, *, layout: Any = ...) -> None:
+    def save(self, folder: Path, *, layout: Any = ..., weights: Mapping[str, Tensor] | None = None) -> None:
         """Write a checkpoint that the family's generator loads.
 
         Args:
             folder: made when absent.
             layout: of the file names and tensors, where the family knows several.
+            weights: to be written in place of the module's own, by the names of its state dict as it was loaded:
+                adapters merged into the base, or shares of several processes gathered.
         """
         ...
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from paircomp.errors import ConfigError
-from paircomp.runtime.checkpoints import CheckpointError, WeightFiles, fill_model, read_json
+from paircomp.runtime.checkpoints import CheckpointError, WeightFiles, fill_model, read_json, torch_dtype
 from paircomp.runtime.files import write_json
 from paircomp_adapters.janus_layout import ORIGINAL, config_from_original, original_config
 from paircomp_adapters.janus_prompts import JanusPrompts
@@ -136,7 +136,10 @@ def _check_sizes(folder: Path, config: Any) -> None:
         raise CheckpointError(folder, faults)
 
 
-def save_janus(checkpoint: JanusCheckpoint, folder: Path, *, layout: Layout = "transformers") -> None:
+def save_janus(
+    checkpoint: JanusCheckpoint, folder: Path, *, layout: Layout = "transformers",
+    weights: Mapping[str, Tensor] | None = None,
+) -> None:  # fmt: skip
     """Write a Janus with its tokenizer, so that :func:`load_janus` and the layout's own code read it.
 
     The original layout gets the tensors back that were dropped when it was read. A model that never was in that layout
@@ -146,6 +149,7 @@ def save_janus(checkpoint: JanusCheckpoint, folder: Path, *, layout: Layout = "t
         checkpoint: what to write.
         folder: made when absent; files of the same names are replaced.
         layout: which names and config.
+        weights: in place of the model's own, by the names of its state dict.
 
     Raises:
         ConfigError: no such layout.
@@ -153,9 +157,11 @@ def save_janus(checkpoint: JanusCheckpoint, folder: Path, *, layout: Layout = "t
     folder.mkdir(parents=True, exist_ok=True)
     if layout == "transformers":
         _settle_generation(checkpoint.model, checkpoint.prompts)
-        checkpoint.model.save_pretrained(folder)
+        checkpoint.model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
+        if weights is not None:  # the model's own number format was written
+            write_json(folder / "config.json", {**read_json(folder / "config.json"), "dtype": _format(weights)})
     elif layout == "original":
-        _save_original(checkpoint, folder)
+        _save_original(checkpoint, folder, weights or checkpoint.model.state_dict())
     else:
         raise ConfigError([f"layout: expected transformers or original, got {layout!r}"], where="save")
     for name in _TOKENIZER_FILES:
@@ -164,19 +170,25 @@ def save_janus(checkpoint: JanusCheckpoint, folder: Path, *, layout: Layout = "t
             shutil.copyfile(source, folder / name)
 
 
-def _save_original(checkpoint: JanusCheckpoint, folder: Path) -> None:
+def _save_original(checkpoint: JanusCheckpoint, folder: Path, weights: Mapping[str, Tensor]) -> None:
     from huggingface_hub import save_torch_state_dict
 
-    model = checkpoint.model
-    tensors = {key: tensor.detach().contiguous() for key, tensor in ORIGINAL.invert(_untied(model))}
-    tensors |= {key: tensor.to(model.dtype) for key, tensor in checkpoint.unused.items()}
+    config = checkpoint.model.config
+    tensors = {key: tensor.detach().contiguous() for key, tensor in ORIGINAL.invert(_untied(weights, config))}
+    written = _format(weights)
+    tensors |= {key: tensor.to(torch_dtype(written)) for key, tensor in checkpoint.unused.items()}
     save_torch_state_dict(tensors, folder, max_shard_size="5GB")
-    write_json(folder / "config.json", {**original_config(model.config), "torch_dtype": str(model.dtype)[6:]})
+    write_json(folder / "config.json", {**original_config(config), "torch_dtype": written})
 
 
-def _untied(model: Any) -> dict[str, Tensor]:
+def _format(weights: Mapping[str, Tensor]) -> str:
+    """The number format of weights: ``float32`` for instance."""
+    return next(str(tensor.dtype)[6:] for tensor in weights.values() if tensor.is_floating_point())
+
+
+def _untied(weights: Mapping[str, Tensor], config: Any) -> dict[str, Tensor]:
     """The state dict with every tensor in memory of its own: files hold no aliases."""
-    state = dict(model.state_dict())
-    if model.config.tie_word_embeddings:
+    state = dict(weights)
+    if config.tie_word_embeddings:
         state["lm_head.weight"] = state["model.language_model.embed_tokens.weight"].clone()
     return state

@@ -7,7 +7,7 @@ The log-probabilities of training and the distribution of the sampler come from 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,9 +149,18 @@ class JanusPolicy:
         copied.module.requires_grad_(requires_grad=False)
         return copied
 
-    def save(self, folder: Path, *, layout: Layout = "transformers") -> None:
-        """Write the checkpoint, with its tokenizer, in transformers' layout or the ``original`` one."""
-        save_janus(self._loaded, folder, layout=layout)
+    def save(
+        self, folder: Path, *, layout: Layout = "transformers", weights: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Write the checkpoint, with its tokenizer, in transformers' layout or the ``original`` one.
+
+        Args:
+            folder: made when absent.
+            layout: of the two.
+            weights: in place of the module's own, by the names of its state dict.
+        """
+        given = None if weights is None else {name.removeprefix("model."): weight for name, weight in weights.items()}
+        save_janus(self._loaded, folder, layout=layout, weights=given)
 
     @property
     def _device(self) -> torch.device:

@@ -20,6 +20,7 @@ from tests.focusdiff.training_parts import Brightness, metrics, small_recipe, tr
 ROOT = Path(__file__).resolve().parents[2]
 #: Three pairs on two processes: one has two groups, the other one; and micro-batches of four make it 4 against 2.
 SHARED = {"prompts__pairs": 3, "loop__micro_batch": 4, "loop__steps": 4, "loop__checkpoint_every": 2}
+ADAPTERS = {**SHARED, "lora__rank": 2, "loop__steps": 2}
 EXACT = {**SHARED, "objective__kl": "exact", "groups__grouping": "prompt", "loop__steps": 2}
 
 
@@ -59,6 +60,7 @@ def pair(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     together(base, [
         {"out": str(place / "shared"), "values": SHARED},
         {"out": str(place / "exact"), "values": EXACT},
+        {"out": str(place / "adapters"), "values": ADAPTERS},
         {"out": str(place / "resumed"), "values": SHARED, "breaks": {"1": 7}},
         {"out": str(place / "resumed"), "values": SHARED},
         {"out": str(place / "few"), "values": {**SHARED, "prompts__pairs": 1}},
@@ -85,7 +87,7 @@ def assert_alike(one: Path, other: Path) -> None:
         torch.testing.assert_close(weight, second[name], rtol=1e-3, atol=2e-4, msg=name)
 
 
-@pytest.mark.parametrize(("name", "values"), [("shared", SHARED), ("exact", EXACT)])
+@pytest.mark.parametrize(("name", "values"), [("shared", SHARED), ("exact", EXACT), ("adapters", ADAPTERS)])
 def test_two_processes_take_the_steps_of_one(
     base: Path, pair: Path, tmp_path: Path, name: str, values: dict[str, Any]
 ) -> None:
@@ -124,8 +126,9 @@ def test_the_command_works_under_torchrun(base: Path, tmp_path: Path) -> None:
     command = ["focusdiff", "rl", "--checkpoint", str(base), "--out", str(tmp_path / "out"), "--device", "cpu", "--set",
                "loop.steps=1", "--set", "groups.samples=2", "--set", "prompts.pairs=2"]  # fmt: skip
     here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    ended = subprocess.run([sys.executable, "-m", *launcher, *command], cwd=ROOT, text=True, check=False, capture_output=True,
-                           env={**os.environ, "OMP_NUM_THREADS": "1", "PATH": here}, timeout=200)  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": here}
+    ended = subprocess.run([sys.executable, "-m", *launcher, *command], cwd=ROOT, text=True, check=False, timeout=200,
+                           capture_output=True, env=environment)  # fmt: skip
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count(str(tmp_path / "out" / "model")) == 1
