@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "training_pairs"]
 
 #: Fields that change no result; a run may be continued with others.
-_INCIDENTAL = ("checkpoint_every", "keep", "probe_every", "weights", "layout")
+_INCIDENTAL = ("checkpoint_every", "keep", "probe_every", "weights", "layout", "sharding")
 
 
 def train(
@@ -51,7 +51,7 @@ def train(
     """
     from focusdiff.trainer import Trainer
 
-    processes = open_processes(device=device, precision=recipe.loop.precision)
+    processes = open_processes(device=device, precision=recipe.loop.precision, sharding=recipe.loop.sharding)
     folder = RunFolder(out, manifest=reinforced_manifest(recipe), layout=recipe.loop.layout)
     with contextlib.ExitStack() as held, processes.connected(out):
         with processes.apart(out):

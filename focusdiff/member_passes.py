@@ -46,6 +46,10 @@ class MemberPasses:
         self.reference = reference
         self._accelerator = accelerator
 
+    def looking(self) -> list[nn.Module]:
+        """Modules of a reference with weights of its own."""
+        return [] if self.reference is None or isinstance(self.reference, AdapterReference) else [self.reference.module]
+
     def batches(self, drawn: StepPictures, wanted: Tensor) -> Iterator[list[int]]:
         """Micro-batches of the members that are `wanted`, ``[B]`` of booleans, prompts of similar length together."""
         rows = by_length([member.prompt for member in drawn.members], wanted.nonzero()[:, 0].tolist())

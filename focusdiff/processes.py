@@ -10,16 +10,16 @@ What fails in one process fails in all: at fixed points of a step they tell each
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paircomp.errors import RunError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from torch import Tensor
+    from torch import Tensor, nn
 
 __all__ = ["Processes", "open_processes"]
 
@@ -30,12 +30,13 @@ Told = TypeVar("Told")
 _PATIENCE = timedelta(hours=2)
 
 
-def open_processes(*, device: str, precision: str) -> Processes:
+def open_processes(*, device: str, precision: str, sharding: str = "none") -> Processes:
     """The processes that a launcher started, this one among them; one where there is no launcher.
 
     Args:
         device: of this process.
         precision: ``float32`` or ``bfloat16``, of the training passes.
+        sharding: ``none``: each process holds all weights; ``full``: its share of them.
     """
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
@@ -46,7 +47,7 @@ def open_processes(*, device: str, precision: str) -> Processes:
         mixed_precision="bf16" if precision == "bfloat16" else "no", cpu=device == "cpu",
         kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
     )  # fmt: skip
-    return Processes(accelerator, opened=not before)
+    return Processes(accelerator, opened=not before, sharded=sharding == "full" and accelerator.num_processes > 1)
 
 
 class Processes:
@@ -55,10 +56,12 @@ class Processes:
     Args:
         accelerator: connects them, and knows the number format of passes.
         opened: whether the connection is this run's own, to be closed with it.
+        sharded: whether each holds a share of the weights, see `focusdiff.sharding`.
     """
 
-    def __init__(self, accelerator: Accelerator, *, opened: bool = False) -> None:
+    def __init__(self, accelerator: Accelerator, *, opened: bool = False, sharded: bool = False) -> None:
         self.accelerator = accelerator
+        self.sharded = sharded
         self._opened = opened
 
     @property
@@ -90,11 +93,12 @@ class Processes:
         return every
 
     @contextlib.contextmanager
-    def apart(self, place: Path) -> Iterator[None]:
+    def apart(self, place: Path, *modules: nn.Module) -> Iterator[None]:
         """Work that asks nothing of other processes; where it fails in one of them, all of them stop here.
 
         Args:
             place: the run's folder, for messages.
+            modules: whose weights it needs whole, without gradients.
 
         Raises:
             RunError: another process failed; names it, and what it said.
@@ -103,10 +107,16 @@ class Processes:
             yield
             return
         mine: Exception | None = None
-        try:
-            yield
-        except Exception as error:
-            mine = error
+        with contextlib.ExitStack() as gathered:
+            if self.sharded:
+                from focusdiff.sharding import whole
+
+                for module in modules:
+                    gathered.enter_context(whole(module))
+            try:
+                yield
+            except Exception as error:
+                mine = error
         said = self.gathered(None if mine is None else f"{type(mine).__name__}: {' '.join(str(mine).split())}")
         if mine is not None:
             raise mine
@@ -128,13 +138,32 @@ class Processes:
                 "next: see what that one said, and run the same command again",
             ) from error
 
+    def share_out(self, module: nn.Module) -> None:
+        """Leave this process its share of a module's weights, where the run is sharded."""
+        if self.sharded:
+            from focusdiff.sharding import shard
+
+            shard(module, self.accelerator.device)
+
+    def paced(self, parts: Iterable[Part]) -> Iterator[tuple[Part, bool]]:
+        """Micro-batches that learn, each with whether it counts.
+
+        Shares are gathered and gradients exchanged in every pass, so all processes need as many: one that has fewer
+        repeats its last one for nothing.
+        """
+        own = list(parts)
+        most = max(self.gathered(len(own))) if self.sharded else len(own)  # before the first: they work in step
+        yield from ((part, True) for part in own)
+        yield from [(own[-1], False)] * (most - len(own))
+
     def share_gradients(self, weights: Sequence[Tensor]) -> None:
         """Add up the gradients of all processes: each had its own part of one sum.
 
         This is all of data parallelism, once per step: a wrapper that exchanges gradients during the backward pass
-        would gain on the last micro-batch alone, and would ask as many of each process.
+        would gain on the last micro-batch alone, and would ask as many of each process. Where weights are in shares,
+        the passes have added up already.
         """
-        if self.count == 1:
+        if self.count == 1 or self.sharded:
             return
         import torch
         from torch import distributed
@@ -143,6 +172,21 @@ class Processes:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
             distributed.all_reduce(weight.grad)
+
+    def clip_gradients(self, weights: Sequence[Tensor], most: float) -> float:
+        """Scale gradients down to a norm of at most `most`; returns what it was, over all shares."""
+        import torch
+
+        norm = torch.nn.utils.clip_grad_norm_(weights, most)
+        return float(norm.full_tensor() if self.sharded else norm)  # type: ignore[attr-defined]
+
+    def whole(self, tree: Any) -> Any:
+        """A tree of tensors with shares gathered for the main process; all must ask."""
+        if not self.sharded:
+            return tree
+        from focusdiff.sharding import whole_tensors
+
+        return whole_tensors(tree)
 
     def close(self) -> None:
         """Leave together, where this run made the connection."""

@@ -161,6 +161,8 @@ class LoopRecipe:
         seed: of prompts, rollouts and ground truth.
         precision: ``float32`` or ``bfloat16`` autocast of the training passes; rollouts use the weights' own format.
         gradient_checkpointing: compute the language model's layers again in the backward pass: memory for time.
+        sharding: of several processes, ``none``: each holds all weights; ``full``: each holds its share of weights,
+            gradients and optimiser state, at the cost of gathering them for every pass. Memory, not results.
         compile: pass the language model through ``torch.compile`` (costs its time once).
         checkpoint_every: steps between checkpoints; the last step always has one.
         keep: checkpoints kept, the newest ones.
@@ -177,6 +179,7 @@ class LoopRecipe:
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
+    sharding: Literal["none", "full"] = "none"
     compile: bool = False
     checkpoint_every: int = 100
     keep: int = 2
@@ -222,6 +225,11 @@ class RLRecipe:
         if self.lora.rank and self.steadiness.ref_update == "ema":
             yield ("steadiness.ref_update: 'ema' does not go with lora (a mean of factors is no mean of adapters), "
                    "expected none, every_n or on_plateau")  # fmt: skip
+        if self.loop.sharding == "full":
+            if self.lora.rank:
+                yield "loop.sharding: 'full' does not go with lora yet, expected 'none'"
+            if self.policy.options.get("step", "eager") == "graphed":
+                yield "loop.sharding: 'full' moves weights, which policy.options.step='graphed' does not see"
         for name, position in (("optimiser.convert_at", self.optimiser.convert_at),
                                *((f"groups.probability[{place}]", knot[0])
                                  for place, knot in enumerate(self.groups.probability))):  # fmt: skip

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from focusdiff.flops import member_flops
 from focusdiff.groups import groups_of, pad_rewards, unpadded
@@ -38,6 +38,7 @@ from focusdiff.objective import Objective, group_advantages, normalised
 from focusdiff.rollout import StepPictures, draw_step
 from focusdiff.run_folder import RunFolder, TrainerState
 from focusdiff.schedules import piecewise_linear
+from focusdiff.sharding import load_whole, share_held, shares_of
 from focusdiff.step_metrics import Tally, count_reward_calls, count_rewards
 from focusdiff.stopwatch import Stopwatch
 from paircomp.errors import OutOfMemory, RunError
@@ -87,6 +88,9 @@ class Trainer:
         if recipe.loop.compile:
             policy.module.compile()
         policy.module.train()
+        if reference is not None and adapters is None:
+            processes.share_out(reference.module)
+        processes.share_out(policy.module)
         self._weights = [weight for weight in policy.module.parameters() if weight.requires_grad]
         asked = recipe.optimiser
         self._optimiser = torch.optim.AdamW(
@@ -96,6 +100,11 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the last step, then write the model."""
+        if self.processes.sharded:
+            held = share_held(self.policy.module)
+            self.event(
+                self.state.step, "shares", f"each of {self.processes.count} processes holds {held:.0%} of the weights"
+            )
         for step in range(self.state.step, self.recipe.loop.steps):
             numbers = self.train_step(step)
             self.state.step = step + 1
@@ -127,7 +136,8 @@ class Trainer:
             seed=recipe.loop.seed, step=step, probability=probability,
         )  # fmt: skip
 
-        with self._apart("rollout_batch", recipe.loop.rollout_batch or sum(map(len, groups))):
+        at_once = recipe.loop.rollout_batch or sum(map(len, groups))
+        with self._apart("rollout_batch", at_once, self.policy.module):
             if recipe.loop.probe_every and step % recipe.loop.probe_every == 0:
                 with stopwatch("probe"), still(self.policy.module):
                     probe(self.policy, self.processes.own(pairs), tally, at_once=recipe.loop.micro_batch)
@@ -136,7 +146,7 @@ class Trainer:
                 stopwatch=stopwatch,
             )  # fmt: skip
 
-        with self._apart("micro_batch", recipe.loop.micro_batch):
+        with self._apart("micro_batch", recipe.loop.micro_batch, *self._passes.looking()):
             with stopwatch("reference"):
                 reference = self._passes.reference_log_probs(drawn)
             with stopwatch("reward"):  # what is left of it: it works since the first picture was decoded
@@ -172,7 +182,7 @@ class Trainer:
         objective = self._objective(drawn, advantages)
         trained = objective.counted | objective.regularised
         self._optimiser.zero_grad()
-        for number, rows in enumerate(self._passes.batches(drawn, trained)):
+        for number, (rows, counts) in enumerate(self.processes.paced(self._passes.batches(drawn, trained))):
             name = f"dropout {self.recipe.loop.seed} {step} {self.processes.index} {number}"
             with own_randomness(name, drawn.tokens.device):
                 log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
@@ -181,19 +191,29 @@ class Trainer:
                 log_probs, divergence, beta=self.recipe.objective.beta, epsilon=self.recipe.objective.epsilon
             )
             loss = normalised(per_token, images=members, kind=self.recipe.objective.normalisation)
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss if counts else 0 * loss).backward()  # type: ignore[no-untyped-call]
+            if not counts:
+                continue
             tally.add("loss", loss.item())
             self._passes.count(tally, drawn, rows, log_probs, divergence, reference)
         self.processes.share_gradients(self._weights)
-        norm = float(torch.nn.utils.clip_grad_norm_(self._weights, self.recipe.optimiser.max_gradient_norm))
+        norm = self.processes.clip_gradients(self._weights, self.recipe.optimiser.max_gradient_norm)
         tally.highest("gradient_norm", [norm])
-        for rows in self._passes.batches(drawn, ~trained):
-            with torch.no_grad(), still(self.policy.module):  # looked at, not learnt from
-                log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
-            self._passes.count(tally, drawn, rows, log_probs, divergence, reference)
+        self._watch(drawn, ~trained, reference, tally)
         if not math.isfinite(norm):
             self._diverged(step, norm)
         self._optimiser.step()
+
+    def _watch(self, drawn: StepPictures, watched: Tensor, reference: Tensor, tally: Tally) -> None:
+        """Look at members that are not learnt from, with the weights that the others were looked at with."""
+        if self.recipe.groups.negatives == "loss":
+            return  # all of them are learnt from
+        exchanged = (self.policy.module, *self._passes.looking())
+        with self._apart("micro_batch", self.recipe.loop.micro_batch, *exchanged), torch.no_grad():
+            for rows in self._passes.batches(drawn, watched):
+                with still(self.policy.module):
+                    log_probs, divergence = self._passes.log_probs(drawn, rows, reference)
+                self._passes.count(tally, drawn, rows, log_probs, divergence, reference)
 
     def _objective(self, drawn: StepPictures, advantages: Tensor) -> Objective:
         sampled, negative = drawn.mask("sampled"), drawn.mask("negative")
@@ -239,9 +259,11 @@ class Trainer:
         if place is None:
             return
         tensors = torch.load(place / "trainer.pt", map_location="cpu", weights_only=True)
-        self._optimiser.load_state_dict(tensors["optimiser"])
+        optimiser = tensors["optimiser"]
+        self._optimiser.load_state_dict(shares_of(optimiser, self._weights) if self.processes.sharded else optimiser)
         if "reference" in tensors and self._passes.reference is not None:
-            self._passes.reference.module.load_state_dict(tensors["reference"])
+            load = load_whole if self.processes.sharded else nn.Module.load_state_dict
+            load(self._passes.reference.module, tensors["reference"])
         if self.controller is not None:
             self.controller.load_state_dict(self.state.controller)
         self.event(self.state.step, "resumed", f"from {place.name}")
@@ -249,9 +271,9 @@ class Trainer:
     def _checkpoint(self) -> None:
         if self.controller is not None:
             self.state.controller = self.controller.state_dict()
-        tensors: dict[str, Any] = {"optimiser": self._optimiser.state_dict()}
+        tensors: dict[str, Any] = {"optimiser": self.processes.whole(self._optimiser.state_dict())}
         if self.state.reference_moved and self._passes.reference is not None:
-            tensors["reference"] = self._passes.reference.module.state_dict()
+            tensors["reference"] = self.processes.whole(self._passes.reference.module.state_dict())
         weights = self._whole_weights()
         with self.processes.apart(self.folder.path):
             if self.processes.main:
@@ -261,7 +283,9 @@ class Trainer:
 
     def _whole_weights(self) -> Mapping[str, Tensor] | None:
         """The policy's weights as its files hold them, where its module holds them otherwise."""
-        return None if self.adapters is None else self.adapters.merged()
+        if self.adapters is not None:
+            return self.adapters.merged()
+        return self.processes.whole(self.policy.module.state_dict()) if self.processes.sharded else None
 
     def _tell(self, what: str, step: int, *told: Any) -> None:
         if not self.processes.main:
@@ -308,9 +332,9 @@ class Trainer:
         )
 
     @contextlib.contextmanager
-    def _apart(self, field: str, now: int) -> Iterator[None]:
-        """A part of the step in which no process waits for another."""
-        with self.processes.apart(self.folder.path), self._memory(field, now):
+    def _apart(self, field: str, now: int, *modules: nn.Module) -> Iterator[None]:
+        """A part of the step in which no process waits for another, with some modules' weights whole."""
+        with self.processes.apart(self.folder.path, *modules), self._memory(field, now):
             yield
 
     @contextlib.contextmanager

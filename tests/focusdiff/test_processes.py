@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,11 +16,12 @@ import torch
 from safetensors.torch import load_file
 
 from tests.adapters.tiny_janus import save_tiny_janus
-from tests.focusdiff.training_parts import Brightness, metrics, small_recipe, trained
+from tests.focusdiff.training_parts import Brightness, metrics, small_recipe, trained, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Three pairs on two processes: one has two groups, the other one; and micro-batches of four make it 4 against 2.
 SHARED = {"prompts__pairs": 3, "loop__micro_batch": 4, "loop__steps": 4, "loop__checkpoint_every": 2}
+SHARES = {**SHARED, "loop__sharding": "full", "steadiness__ref_update": "every_n", "steadiness__ref_every": 2}
 ADAPTERS = {**SHARED, "lora__rank": 2, "loop__steps": 2}
 EXACT = {**SHARED, "objective__kl": "exact", "groups__grouping": "prompt", "loop__steps": 2}
 
@@ -61,6 +63,10 @@ def pair(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"out": str(place / "shared"), "values": SHARED},
         {"out": str(place / "exact"), "values": EXACT},
         {"out": str(place / "adapters"), "values": ADAPTERS},
+        {"out": str(place / "shares"), "values": SHARES},
+        {"out": str(place / "shares of both"), "values": {**EXACT, "loop__sharding": "full"}},
+        {"out": str(place / "shares resumed"), "values": SHARES, "breaks": {"1": 7}},
+        {"out": str(place / "shares resumed"), "values": SHARES},
         {"out": str(place / "resumed"), "values": SHARED, "breaks": {"1": 7}},
         {"out": str(place / "resumed"), "values": SHARED},
         {"out": str(place / "few"), "values": {**SHARED, "prompts__pairs": 1}},
@@ -103,8 +109,40 @@ def test_two_processes_continue_to_the_bit(pair: Path) -> None:
     events = (pair / "resumed" / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in events] == ["resumed"]
     assert metrics(pair / "resumed") == metrics(pair / "shared")
-    files = [(pair / name / "model" / "model.safetensors").read_bytes() for name in ("resumed", "shared")]
-    assert files[0] == files[1]
+    assert weights(pair / "resumed" / "model") == weights(pair / "shared" / "model")
+
+
+@pytest.mark.parametrize(("name", "values"), [("shares", SHARES), ("shares of both", EXACT)])
+def test_shares_of_the_weights_take_the_steps_of_whole_ones(
+    base: Path, pair: Path, tmp_path: Path, name: str, values: dict[str, Any]
+) -> None:
+    trained(small_recipe(base, **{**values, "loop__sharding": "none"}), tmp_path, reward=Brightness())
+
+    assert said(pair, name) == ["done", "done"]
+    assert_alike(tmp_path, pair / name)
+    told = [json.loads(line) for line in (pair / name / "events.jsonl").read_text().splitlines()]
+    assert "each of 2 processes holds 50% of the weights" in [each["message"] for each in told]
+
+
+def test_shares_continue_to_the_bit(pair: Path) -> None:
+    assert said(pair, "shares resumed") == ["done", "done"]
+    assert metrics(pair / "shares resumed") == metrics(pair / "shares")
+    assert weights(pair / "shares resumed" / "model") == weights(pair / "shares" / "model")
+
+
+def test_a_checkpoint_of_shares_is_whole_and_continues_in_one_process(base: Path, pair: Path, tmp_path: Path) -> None:
+    shutil.copytree(pair / "shares", tmp_path / "one")
+    for name in ("checkpoints/000004", "model"):
+        shutil.rmtree(tmp_path / "one" / name)
+
+    trained(small_recipe(base, **{**SHARES, "loop__sharding": "none"}), tmp_path / "one", reward=Brightness())
+
+    tensors = torch.load(tmp_path / "one" / "checkpoints" / "000002" / "trainer.pt", weights_only=True)
+    assert all(
+        type(value) is torch.Tensor for held in tensors["optimiser"]["state"].values() for value in held.values()
+    )
+    assert tensors["reference"]
+    assert_alike(tmp_path / "one", pair / "shares")
 
 
 def test_where_one_process_fails_both_end_and_say_why(pair: Path) -> None:
