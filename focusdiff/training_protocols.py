@@ -86,7 +86,10 @@ class Observer(Protocol):
     def on_samples(
         self, step: int, prompts: Sequence[str], pictures: Sequence[Image], rewards: Sequence[float]
     ) -> None:
-        """The sampled pictures of a step with their rewards (NaN where unscored), before its update."""
+        """Sampled pictures of a step with their rewards (NaN where unscored), before its update.
+
+        Of several processes, those that the main one drew.
+        """
         ...
 
     def on_event(self, step: int, kind: str, message: str) -> None:
