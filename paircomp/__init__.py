@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from paircomp.comparison import Comparison as Comparison
     from paircomp.errors import PairCompError as PairCompError
-    from paircomp.evaluation import EvaluatedRun as EvaluatedRun
+    from paircomp.evaluated_run import EvaluatedRun as EvaluatedRun
+    from paircomp.evaluated_run import load_run as load_run
     from paircomp.evaluation import evaluate as evaluate
-    from paircomp.evaluation import load_run as load_run
     from paircomp.protocols import ImageGenerator as ImageGenerator
     from paircomp.protocols import Judge as Judge
     from paircomp.types import Generated as Generated
@@ -35,7 +35,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Comparison": "comparison",
-    "EvaluatedRun": "evaluation",
+    "EvaluatedRun": "evaluated_run",
     "Generated": "types",
     "GenerationRequest": "types",
     "ImageGenerator": "protocols",
@@ -50,7 +50,7 @@ _HOMES = {
     "Subtask": "types",
     "Suite": "types",
     "evaluate": "evaluation",
-    "load_run": "evaluation",
+    "load_run": "evaluated_run",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are listed once

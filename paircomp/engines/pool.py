@@ -147,13 +147,15 @@ class Pool(Generic[Request]):
             raise self._failure(f"{self._deaths_in_a_row} {self._name} actors died one after the other; what was done "
                                 "is kept; next: see Ray's logs (memory, devices), then the same command")  # fmt: skip
         self._say(f"a {self._name} actor died with {len(member.left)} requests unanswered; another one takes its place")
+        lost: list[Lost[Request]] = []
         for key, request in reversed(member.left.items()):
             self._tried[key] += 1
             if self._tried[key] < DEATHS_OF_A_REQUEST:
                 self.queue.appendleft(request)
             else:
-                yield Lost(request)
+                lost.append(Lost(request))
         self._members[self._members.index(member)] = self._start()
+        yield from lost  # last of all: whoever hears of them calls back
 
     def close(self) -> None:
         """End all actors and free what they hold."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paircomp.types import Generated, GenerationRequest, Judgement, JudgeRequest
+from paircomp.types import Generated, GenerationRequest, ImageKey, Judgement, JudgeRequest
 from tests.parts import FlatGenerator, SteadyJudge
 
 
@@ -19,6 +19,15 @@ class SlowGenerator(FlatGenerator):
         for answer in super().generate(requests):
             time.sleep(0.05)
             yield answer
+
+
+class LethalGenerator(FlatGenerator):
+    """Takes its process with it at the first image of the first pair, as a fault of a driver would."""
+
+    def answer(self, request: GenerationRequest) -> Generated:
+        if request.key == ImageKey(0, 0, 0):
+            os._exit(1)
+        return super().answer(request)
 
 
 class SlowJudge(SteadyJudge):
@@ -41,9 +50,15 @@ def slow_generator(*, checkpoint: str | None = None, device: str = "cpu", dtype:
     return SlowGenerator()
 
 
+def lethal_generator(
+    *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None
+) -> LethalGenerator:
+    return LethalGenerator()
+
+
 def slow_judge(*, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None) -> SlowJudge:
     return SlowJudge()
 
 
-GENERATORS = {"slow": slow_generator}
+GENERATORS = {"slow": slow_generator, "lethal": lethal_generator}
 JUDGES = {"slow": slow_judge}

@@ -111,20 +111,36 @@ def test_a_run_that_was_begun_without_ray_is_finished_with_it(cluster: Any, plai
     assert engines == [None, None, "ray", "ray"]
 
 
-@pytest.mark.slow
+def test_an_image_that_kills_what_draws_it_is_one_recorded_error(cluster: Any, tmp_path: Path) -> None:
+    command = [*COMMAND, "--out", str(tmp_path / "run"), "--engine", "ray", "--generators", "2"]
+    command[command.index("--adapter") + 1] = "lethal"
+    assert paircomp(command) == 0
+    found = {
+        (said["pair"], said["prompt"], said["sample"]): said for said in Run.open(tmp_path / "run").image_records.read()
+    }
+    assert len(found) == 48
+    assert [place for place, said in found.items() if "sha256" not in said] == [(0, 0, 0)]
+    assert found[0, 0, 0]["unscored"] == "error: the actors that were drawing this image died"
+    coverage = json.loads((tmp_path / "run" / "report.json").read_text())["coverage"]
+    assert (coverage["scored"], coverage["unscored"]) == (47, 1)
+
+
 def test_workers_share_a_bucket(cluster: Any, plain: Path, tmp_path: Path) -> None:
     with fake_s3_server() as bucket:
         # Workers have the surroundings of the cluster, which was there before the fake.
         surroundings = {"env_vars": {name: value for name, value in os.environ.items() if name.startswith("AWS_")}}
         ray.shutdown()
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", runtime_env=surroundings)
+        node = cluster.add_node(num_cpus=3)  # with the head's three, room for all four actors only on both
         out, store = str(tmp_path / "run"), f"{bucket}/run"
-        engine = ["--engine", "ray", "--generators", "2"]
+        engine = ["--engine", "ray", "--generators", "2", "--judges", "2"]
         assert paircomp([*COMMAND, "--out", out, "--store", store, *engine]) == 0
+        cluster.remove_node(node)
         images = {name: open_store(store).read(name) for name, _ in open_store(store).sizes()}
     assert images == {path.name: path.read_bytes() for path in (plain / "images").iterdir()}
     for name in REPORTS:
         assert (tmp_path / "run" / name).read_bytes() == (plain / name).read_bytes(), name
+    assert {path.name for path in (tmp_path / "run" / "generate").iterdir()} == {"part-000001-0of1.jsonl"}  # one writer
 
 
 def test_what_the_engine_cannot_do_is_said(tmp_path: Path) -> None:
