@@ -89,6 +89,7 @@ def _identity(recipe: RLRecipe) -> dict[str, Any]:
     asked = dataclasses.asdict(recipe)
     for name in _INCIDENTAL:
         del asked["loop"][name]
+    del asked["tracking"]
     return {"recipe": asked}
 
 

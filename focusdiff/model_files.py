@@ -42,7 +42,7 @@ def reinforced_manifest(recipe: RLRecipe) -> dict[str, Any]:
         "method": "rl",
         "trained_with_judge": recipe.reward.judge,
         "start": recipe.policy.checkpoint,
-        "recipe": asdict(recipe),
+        "recipe": {name: section for name, section in asdict(recipe).items() if name != "tracking"},
     }
 
 

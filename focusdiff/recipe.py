@@ -14,6 +14,7 @@ from typing import Any, Literal
 from focusdiff.groups import GroupRecipe
 from focusdiff.lora import LoraRecipe
 from focusdiff.objective import Normalisation
+from focusdiff.observers.recipe import TrackingRecipe
 from focusdiff.schedules import LearningRate, Position, step_of
 from focusdiff.steadiness import SteadinessRecipe
 
@@ -207,6 +208,7 @@ class RLRecipe:
         groups: whose rewards are compared.
         objective: the loss.
         steadiness: what is done when the reward falls or stands still.
+        tracking: who is told of the run.
         lora: whether adapters are trained in place of the weights.
     """
 
@@ -218,6 +220,7 @@ class RLRecipe:
     groups: GroupRecipe = field(default_factory=GroupRecipe)
     objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
     steadiness: SteadinessRecipe = field(default_factory=SteadinessRecipe)
+    tracking: TrackingRecipe = field(default_factory=TrackingRecipe)
     lora: LoraRecipe = field(default_factory=LoraRecipe)
 
     def faults(self) -> Iterator[str]:
@@ -237,3 +240,6 @@ class RLRecipe:
                 step_of(position, self.loop.steps)
             except ValueError as error:
                 yield f"{name}: {error}"
+        if self.loop.checkpoint_every > 0 and (every := self.tracking.evaluate_every) % self.loop.checkpoint_every:
+            said = f"expected a multiple of loop.checkpoint_every ({self.loop.checkpoint_every}), got {every}"
+            yield f"tracking.evaluate_every: {said}"

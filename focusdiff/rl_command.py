@@ -41,6 +41,7 @@ def rl_command(**given: Any) -> None:
       focusdiff rl --checkpoint DIR --out runs/vanilla --set groups.grouping=prompt --set 'groups.probability=[[0, 0]]'
     """
     from focusdiff.launch import train
+    from focusdiff.observers.building import build_observers
     from focusdiff.recipe import RLRecipe
     from focusdiff.recipe_reading import read_recipe
     from paircomp.runtime.capabilities import parse_options
@@ -51,7 +52,9 @@ def rl_command(**given: Any) -> None:
     if given["checkpoint"]:
         values["policy.checkpoint"] = given["checkpoint"]
     recipe: RLRecipe = read_recipe(RLRecipe, given["recipe"], folder="rl", values=values)
-    model = train(recipe, given["out"], device=resolve_device(given["device"]))
-    launched = launched_shard(os.environ)
-    if launched is None or launched.shard.index == 0:  # of several processes, one tells
+    device, launched = resolve_device(given["device"]), launched_shard(os.environ)
+    first = launched is None or launched.shard.index == 0  # of several processes, one tells
+    observers = build_observers(recipe, given["out"], device=device) if first else []
+    model = train(recipe, given["out"], device=device, observers=observers)
+    if first:
         click.echo(str(model))

@@ -267,6 +267,8 @@ class Trainer:
         if self.controller is not None:
             self.controller.load_state_dict(self.state.controller)
         self.event(self.state.step, "resumed", f"from {place.name}")
+        with self.processes.apart(self.folder.path):
+            self._tell("on_checkpoint", self.state.step, place)
 
     def _checkpoint(self) -> None:
         if self.controller is not None:

@@ -97,7 +97,10 @@ class Observer(Protocol):
         ...
 
     def on_checkpoint(self, step: int, folder: Path) -> None:
-        """A checkpoint of `step` finished steps is whole on disk; ``folder / "model"`` is the policy's own layout."""
+        """A checkpoint of `step` finished steps is whole on disk; ``folder / "model"`` is the policy's own layout.
+
+        A run that is taken up tells of the checkpoint it was taken up from once more.
+        """
         ...
 
     def close(self) -> None:
