@@ -88,8 +88,8 @@ def models_command(plugins: tuple[Path, ...], *, as_json: bool, verbose: bool) -
 def _model_row(spec: ModelSpec, machine: Machine) -> dict[str, Any]:
     from paircomp.runtime.requirements import missing_for, weights_memory, weights_state
 
-    names = ("name", "family", "adapter", "checkpoint", "revision", "recipe", "dtype", "licence", "gated", "published", "retired",
-             "parameters", "resolution", "suite", "trained_with_judge", "description", "source")  # fmt: skip
+    names = ("name", "family", "adapter", "checkpoint", "revision", "recipe", "dtype", "licence", "gated", "published",
+             "retired", "parameters", "resolution", "suite", "trained_with_judge", "description", "source")  # fmt: skip
     said = {name: getattr(spec, name) for name in names}
     return {**said, "recipe": dict(spec.recipe), "memory": weights_memory(spec), "weights": weights_state(spec),
             "missing": missing_for(spec, machine)}  # fmt: skip

@@ -45,8 +45,8 @@ def missing_for(
         return ["weights, which were never published (next: --checkpoint FOLDER with weights of your own, or judge "
                 "existing images: paircomp eval --images DIR)"]  # fmt: skip
     if spec.retired and not _own_server(spec):
-        return [f"the service, which has not served it since {spec.retired} (next: --checkpoint NAME with a model that it "
-                "serves, or judge existing images: paircomp eval --images DIR)"]  # fmt: skip
+        return [f"the service, which has not served it since {spec.retired} (next: --checkpoint NAME with a model "
+                "that it serves, or judge existing images: paircomp eval --images DIR)"]  # fmt: skip
     faults = [f"{spec.setup} (docs/models.md)"] if spec.setup else []
     if not spec.recipe.get("base_url"):  # a server of the user's own may need none
         faults += [f"{name} in the environment" for name in spec.environment if not os.environ.get(name)]
