@@ -32,7 +32,7 @@ __all__ = ["rl_command"]
     help="Change a value of the recipe, for instance loop.seed=1; may be repeated.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto takes cuda, mps or cpu.")
-@click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
+@click.option("-v", "--verbose", is_flag=True, help="Say every step, and where an error came from.")
 def rl_command(**given: Any) -> None:
     r"""Train a policy by reinforcement learning: Pair-GRPO, GRPO and what lies between.
 
@@ -42,6 +42,7 @@ def rl_command(**given: Any) -> None:
     """
     from focusdiff.launch import train
     from focusdiff.observers.building import build_observers
+    from focusdiff.observers.lines import ProgressLines
     from focusdiff.recipe import RLRecipe
     from focusdiff.recipe_reading import read_recipe
     from paircomp.runtime.capabilities import parse_options
@@ -54,7 +55,8 @@ def rl_command(**given: Any) -> None:
     recipe: RLRecipe = read_recipe(RLRecipe, given["recipe"], folder="rl", values=values)
     device, launched = resolve_device(given["device"]), launched_shard(os.environ)
     first = launched is None or launched.shard.index == 0  # of several processes, one tells
-    observers = build_observers(recipe, given["out"], device=device) if first else []
+    lines = ProgressLines(recipe.loop.steps, each=given["verbose"])
+    observers = build_observers(recipe, given["out"], device=device, lines=lines) if first else []
     model = train(recipe, given["out"], device=device, observers=observers)
     if first:
         click.echo(str(model))

@@ -7,28 +7,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from focusdiff.observers.evaluations import Told
+    from focusdiff.observers.lines import ProgressLines
     from focusdiff.recipe import RLRecipe
     from focusdiff.training_protocols import Observer
 
 __all__ = ["build_observers"]
 
 
-def build_observers(recipe: RLRecipe, run: Path, *, device: str) -> list[Observer]:
+def build_observers(recipe: RLRecipe, run: Path, *, device: str, lines: ProgressLines | None = None) -> list[Observer]:
     """The observers of a run; every name and option is checked before anything starts.
 
     Args:
         recipe: of the run, its section ``tracking`` above all.
         run: the run's folder.
         device: where evaluations draw and judge.
+        lines: of progress; ``None`` says nothing.
 
     Raises:
         PairCompError: a package, suite, judge or option that is not there.
     """
-    return list(_observers(recipe, run, device))
+    return list(_observers(recipe, run, device, lines))
 
 
-def _observers(recipe: RLRecipe, run: Path, device: str) -> Iterator[Observer]:
+def _observers(recipe: RLRecipe, run: Path, device: str, lines: ProgressLines | None) -> Iterator[Observer]:
     asked = recipe.tracking
+    told: list[Told] = []
+    if lines is not None:
+        told.append(lines.on_evaluation)
+        yield lines
+    if asked.trackers:
+        from focusdiff.observers.trackers import Trackers
+
+        trackers = Trackers(asked.trackers, project=asked.project, run=run)
+        told.append(trackers.send)
+        yield trackers
     if asked.samples_every:
         from focusdiff.observers.samples import SampleGrids
 
@@ -36,4 +49,4 @@ def _observers(recipe: RLRecipe, run: Path, device: str) -> Iterator[Observer]:
     if asked.evaluate_every:
         from focusdiff.observers.evaluations import Evaluations
 
-        yield Evaluations(recipe, run, device=device)
+        yield Evaluations(recipe, run, device=device, told=told)

@@ -11,15 +11,18 @@ import pytest
 from PIL import Image
 
 from focusdiff.observers.building import build_observers
+from focusdiff.observers.lines import ProgressLines
 from focusdiff.observers.samples import draw_grid
+from focusdiff.observers.trackers import Trackers
 from focusdiff.recipe import RLRecipe
-from paircomp.errors import ConfigError, UnknownNameError
+from paircomp.errors import ConfigError, UnavailableError, UnknownNameError
 from tests.adapters.tiny_janus import save_tiny_janus
 from tests.focusdiff.training_parts import Brightness, metrics, small_recipe, trained, weights
 
 TRACKED: dict[str, Any] = {
     "loop__steps": 3, "loop__checkpoint_every": 1, "tracking__samples_every": 2, "tracking__samples": 5,
-    "tracking__evaluate_every": 2, "tracking__evaluate_pairs": 6, "tracking__evaluate_judges": ["pixels"],
+    "tracking__trackers": ["tensorboard"], "tracking__evaluate_every": 2, "tracking__evaluate_pairs": 6,
+    "tracking__evaluate_judges": ["pixels"],
 }  # fmt: skip
 
 
@@ -31,7 +34,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def observed(recipe: RLRecipe, out: Path, **options: Any) -> Path:
-    return trained(recipe, out, observers=build_observers(recipe, out, device="cpu"), **options)
+    lines = ProgressLines(recipe.loop.steps, each=True)
+    return trained(recipe, out, observers=build_observers(recipe, out, device="cpu", lines=lines), **options)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,35 @@ def test_another_section_may_continue_a_run(base: Path, watched: Path) -> None:
     trained(small_recipe(base, loop__steps=3, loop__checkpoint_every=1), watched)
 
     assert weights(watched / "model") == before
+
+
+def test_trackers_get_the_numbers_of_steps_and_evaluations(watched: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(watched / "tensorboard"))
+    found.Reload()
+
+    assert [each.step for each in found.Scalars("reward")] == [1, 2, 3]
+    assert [each.value for each in found.Scalars("reward")] == pytest.approx(
+        [line["reward"] for line in metrics(watched)]
+    )
+    assert [each.step for each in found.Scalars("evaluation/pixels/s_g")] == [2, 3]
+
+
+def test_a_tracker_without_its_package_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"focusdiff_no_tracker.*python -m pip install"):
+        Trackers(["tensorboard", "focusdiff_no_tracker"], project="p", run=tmp_path)  # type: ignore[list-item]
+
+
+def test_lines_say_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ProgressLines(2, each=True)
+    lines.on_step(0, {"reward": 0.25, "learning_rate": 2e-4})
+    lines.on_event(0, "resumed", "from 000001")
+    lines.on_evaluation(1, {"evaluation/pixels/s_g": 0.5})
+
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("rl: step 1 of 2, reward 0.250, rate 0.0002, ")
+    assert said[1:] == ["rl: step 0, resumed: from 000001", "rl: evaluated after step 1: pixels/s_g 0.500"]
 
 
 def test_a_grid_of_samples_is_written(watched: Path) -> None:
