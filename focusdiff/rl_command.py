@@ -40,9 +40,12 @@ def rl_command(**given: Any) -> None:
       focusdiff rl --checkpoint DIR --out runs/pair
       focusdiff rl --checkpoint DIR --out runs/vanilla --set groups.grouping=prompt --set 'groups.probability=[[0, 0]]'
     """
+    from rich.console import Console
+
     from focusdiff.launch import train
     from focusdiff.observers.building import build_observers
     from focusdiff.observers.lines import ProgressLines
+    from focusdiff.observers.panel import LivePanel
     from focusdiff.recipe import RLRecipe
     from focusdiff.recipe_reading import read_recipe
     from paircomp.runtime.capabilities import parse_options
@@ -55,7 +58,9 @@ def rl_command(**given: Any) -> None:
     recipe: RLRecipe = read_recipe(RLRecipe, given["recipe"], folder="rl", values=values)
     device, launched = resolve_device(given["device"]), launched_shard(os.environ)
     first = launched is None or launched.shard.index == 0  # of several processes, one tells
-    lines = ProgressLines(recipe.loop.steps, each=given["verbose"])
+    console, steps = Console(stderr=True), recipe.loop.steps
+    live = console.is_terminal and not given["verbose"]
+    lines = LivePanel(steps, console=console) if live else ProgressLines(steps, each=given["verbose"])
     observers = build_observers(recipe, given["out"], device=device, lines=lines) if first else []
     model = train(recipe, given["out"], device=device, observers=observers)
     if first:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from focusdiff.observers.evaluations import Told
     from focusdiff.observers.lines import ProgressLines
+    from focusdiff.observers.panel import LivePanel
     from focusdiff.recipe import RLRecipe
     from focusdiff.training_protocols import Observer
 
 __all__ = ["build_observers"]
 
 
-def build_observers(recipe: RLRecipe, run: Path, *, device: str, lines: ProgressLines | None = None) -> list[Observer]:
+def build_observers(
+    recipe: RLRecipe, run: Path, *, device: str, lines: ProgressLines | LivePanel | None = None
+) -> list[Observer]:
     """The observers of a run; every name and option is checked before anything starts.
 
     Args:
@@ -30,7 +33,7 @@ def build_observers(recipe: RLRecipe, run: Path, *, device: str, lines: Progress
     return list(_observers(recipe, run, device, lines))
 
 
-def _observers(recipe: RLRecipe, run: Path, device: str, lines: ProgressLines | None) -> Iterator[Observer]:
+def _observers(recipe: RLRecipe, run: Path, device: str, lines: ProgressLines | LivePanel | None) -> Iterator[Observer]:
     asked = recipe.tracking
     told: list[Told] = []
     if lines is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from focusdiff.observers.building import build_observers
 from focusdiff.observers.lines import ProgressLines
+from focusdiff.observers.panel import LivePanel
 from focusdiff.observers.samples import draw_grid
 from focusdiff.observers.trackers import Trackers
 from focusdiff.recipe import RLRecipe
@@ -160,6 +163,28 @@ def test_lines_say_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("rl: step 1 of 2, reward 0.250, rate 0.0002, ")
     assert said[1:] == ["rl: step 0, resumed: from 000001", "rl: evaluated after step 1: pixels/s_g 0.500"]
+
+
+def test_the_panel_says_it_all_within_a_width() -> None:
+    console = Console(width=76, record=True, file=io.StringIO())
+    panel = LivePanel(70, console=console)
+    panel.on_event(3, "learning rate", "cut to 0.6 " * 20)
+    panel.on_evaluation(3, {"evaluation/pixels/s_g": 0.5})
+    numbers = {"reward": 0.25, "learning_rate": 2e-4, "reward/color": 0.5, "seconds/rollout": 1.25}
+    console.print(panel.drawn(4, numbers))
+
+    said = console.export_text()
+    for each in (
+        "step 5 of 70",
+        "0.250",
+        "color",
+        "rollout",
+        "1.250 s",
+        "step 3, evaluated: pixels/s_g 0.500",
+        "0.0002",
+    ):
+        assert each in said
+    assert max(map(len, said.splitlines())) <= 76
 
 
 def test_a_grid_of_samples_is_written(watched: Path) -> None:
