@@ -1,6 +1,6 @@
 """FocusDiff-Data on the embedded world, whose truth is known: what is kept, how fast, in how much memory, if killed.
 
-    python benchmarks/data.py [--quick] [--json] [--part quality|speed|memory|kills]
+    python benchmarks/data.py [--quick] [--json] [--part quality|speed|memory|kills] [--verifier pixels|internvl-tiny]
 
 Precision and recall are those of the verdicts: a record is rightly kept when its edit was not spoilt and its captions
 say what was drawn, by the scenes that were drawn and not by any judge. `verify alone` lets every record through the
@@ -104,11 +104,12 @@ def memory(folder: Path, sizes: tuple[int, ...]) -> dict[str, Any]:
     return {**said, "largest_over_smallest": last / first, "added_bytes_per_record": (last - first) * 2**20 / sizes[-1]}
 
 
-def kills(folder: Path, records: int, times: int) -> dict[str, Any]:
+def kills(folder: Path, records: int, times: int, workers: int) -> dict[str, Any]:
     """Kill a build at random moments until it was killed so often; the data at the end against an unbroken build's."""
-    whole, _ = build(folder / "whole", records)
+    whole, _ = build(folder / "whole", records, "--workers", str(workers))
     moments, killed = random.Random(7), 0  # noqa: S311 - moments, not keys
-    options = ["--out", str(folder / "killed"), "-o", f"source.records={records}", "--guard", "shapes"]
+    options = ["--out", str(folder / "killed"), "-o", f"source.records={records}", "--guard", "shapes",
+               "--workers", str(workers)]  # fmt: skip
     while killed < times:
         process = subprocess.Popen([*COMMAND, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -117,8 +118,9 @@ def kills(folder: Path, records: int, times: int) -> dict[str, Any]:
             process.kill()
             process.wait()
             killed += 1
-    build(folder / "killed", records)
-    return {"records": records, "kills": killed, "same": contents(folder / "whole") == contents(folder / "killed")}
+    build(folder / "killed", records, "--workers", str(workers))
+    same = contents(folder / "whole") == contents(folder / "killed")
+    return {"records": records, "workers": workers, "kills": killed, "same": same}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -134,6 +136,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true", help="nothing but the object")
     parser.add_argument("--part", action="append", choices=["quality", "speed", "memory", "kills"])
+    parser.add_argument("--verifier", action="append", choices=["pixels", "internvl-tiny"], help="of the part quality")
     given = parser.parse_args()
     parts = given.part or ["quality", "speed", "memory", "kills"]
     quick = given.quick
@@ -143,16 +146,16 @@ def main() -> None:
         if "memory" in parts:  # first, because it reads a maximum
             said["memory"] = memory(folder / "memory", (500, 2_000) if quick else (10_000, 100_000))
         if "quality" in parts:
-            records, few = (300, 100) if quick else (10_000, 2_000)
-            tiny = ("--verifier", "internvl-tiny", "--device", "cpu")
-            said["pixels"] = quality(folder / "a", records)
-            said["pixels, verify alone"] = quality(folder / "b", records, *ALONE)
-            said["internvl-tiny"] = quality(folder / "c", few, *tiny)
-            said["internvl-tiny, verify alone"] = quality(folder / "d", few, *tiny, *ALONE)
+            sizes = {"pixels": 300 if quick else 10_000, "internvl-tiny": 100 if quick else 2_000}
+            for name in given.verifier or sizes:
+                options = ("--verifier", name, "--device", "cpu")
+                said[name] = quality(folder / name, sizes[name], *options)
+                said[f"{name}, verify alone"] = quality(folder / f"{name}-alone", sizes[name], *options, *ALONE)
         if "speed" in parts:
             said["speed"] = speed(folder / "speed", 1_000 if quick else 8_000)
         if "kills" in parts:
-            said["kills"] = kills(folder / "kills", 200 if quick else 1_000, 3 if quick else 20)
+            size, times = (200, 3) if quick else (1_000, 20)
+            said["kills"] = [kills(folder / f"kills-{workers}", size, times, workers) for workers in (1, 2)]
     if not given.json:
         for name, value in said.items():
             print(f"{name}: {value}")
