@@ -80,9 +80,18 @@ class _Work:
     def _screened(self, records: Sequence[EditRecord]) -> Iterator[Verdict]:
         for record in records:
             if record.skipped:
-                yield Verdict(record.position, Stage.SCREEN, passed=False, reason=f"skipped: {record.skipped}")
+                verdict = Verdict(record.position, Stage.SCREEN, passed=False, reason=f"skipped: {record.skipped}")
+                yield self._labelled(verdict)
         shown = [record for record in records if not record.skipped]
-        yield from (self._known_again(verdict) for verdict in (self._crew.screener.screen(shown) if shown else ()))
+        for verdict in self._crew.screener.screen(shown) if shown else ():
+            yield self._labelled(self._known_again(verdict))
+
+    def _labelled(self, verdict: Verdict) -> Verdict:
+        """The verdict with the record's label, where that does not tell its position."""
+        label = self._record(verdict.position).record_id
+        if label.endswith(f"-{verdict.position}"):
+            return verdict
+        return replace(verdict, answers={**verdict.answers, "pair_id": label})
 
     def _known_again(self, verdict: Verdict) -> Verdict:
         """The verdict with what duplicates and subtasks are found by, while the record is at hand."""

@@ -71,7 +71,7 @@ def checkpoint_folder(checkpoint: str | None, *, revision: str | None = None, wh
         UnavailableError: it is not on this machine and cannot be fetched.
     """
     if checkpoint is None:
-        raise ConfigError([f"{what} needs weights; next: --checkpoint FOLDER or a hub id"], where="checkpoint")
+        raise ConfigError([f"{what} needs weights; next: give a folder or a hub id"], where="checkpoint")
     if (shipped := packaged_folder(checkpoint)) is not None:
         return shipped
     folder = Path(checkpoint).expanduser()

@@ -109,7 +109,7 @@ def weights_within_reach(what: str, checkpoint: str, revision: str | None = None
     The hub's client would try for minutes, file by file, before it says so.
 
     Raises:
-        UnavailableError: neither here nor within reach.
+        UnavailableError: it is not here, and the hub cannot be reached.
     """
     if not is_hub_id(checkpoint) or hub_reachable():
         return checkpoint
@@ -121,8 +121,8 @@ def weights_within_reach(what: str, checkpoint: str, revision: str | None = None
 
 def _out_of_reach(what: str, checkpoint: str) -> UnavailableError:
     return UnavailableError(
-        what, package=f"the weights of {checkpoint}, which are neither here nor within reach",
-        remedy=f"fetch {hub_page(checkpoint)} where there is a network, then --checkpoint FOLDER",
+        what, package=f"the checkpoint {checkpoint}",
+        remedy=f"fetch {hub_page(checkpoint)} where there is a network, then give its folder as the checkpoint",
     )  # fmt: skip
 
 

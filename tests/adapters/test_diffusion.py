@@ -284,7 +284,7 @@ def test_no_checkpoint_no_folder_and_no_pipeline_are_told_apart(tmp_path: Path) 
 
 
 def test_weights_out_of_reach_name_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="nobody/nothing, which are neither here nor within reach"):
+    with pytest.raises(UnavailableError, match="nobody/nothing, which is not available here"):
         diffusers_pipeline(checkpoint="nobody/nothing")
 
 

@@ -177,5 +177,5 @@ def test_weights_that_lack_a_tensor_are_refused(folder: Path, tmp_path: Path) ->
 
 
 def test_weights_out_of_reach_name_the_page() -> None:
-    with pytest.raises(UnavailableError, match="neither here nor within reach"):
+    with pytest.raises(UnavailableError, match="which is not available here"):
         emu3(checkpoint="nobody/nothing")

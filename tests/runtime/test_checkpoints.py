@@ -281,7 +281,7 @@ def test_checkpoints_that_cannot_be_had_say_what_to_do(tmp_path: Path, monkeypat
         checkpoint_folder(None, what="generator 'janus'")
     with pytest.raises(UnavailableError, match="no/such/folder"):
         checkpoint_folder("no/such/folder", what="generator 'janus'")
-    with pytest.raises(UnavailableError, match=r"(?=.*nobody/nothing)(?=.*--checkpoint FOLDER)"):
+    with pytest.raises(UnavailableError, match=r"(?=.*nobody/nothing)(?=.*give its folder as the checkpoint)"):
         checkpoint_folder("nobody/nothing", what="generator 'janus'")
     assert checkpoint_folder(str(tmp_path), what="generator 'janus'") == tmp_path
 

@@ -177,3 +177,23 @@ def test_a_folder_with_json_lines_is_a_source(tmp_path: Path) -> None:
     (tmp_path / "edits.jsonl").write_text(json.dumps(line | {"after": "gone.png"}) + "\n" + json.dumps(line) + "\n")
     with pytest.raises(DataError, match=r"line 1: image gone.png: no such file; line 2: id 'x' is given twice"):
         open_source(str(tmp_path), {})
+
+
+def test_a_record_is_found_by_the_sources_own_label_whatever_number_it_ends_with(tmp_path: Path) -> None:
+    rows = []
+    for number, label in enumerate(("cat-1", "cat-0", "7", "plain")):
+        edit = EDITS[number]
+        (tmp_path / f"{number}a.png").write_bytes(edit.before or b"")
+        (tmp_path / f"{number}b.png").write_bytes(edit.after or b"")
+        rows.append({"id": label, "before": f"{number}a.png", "after": f"{number}b.png", "prompt1": edit.captions[0],
+                     "prompt2": edit.captions[1], "instruction": edit.instruction})  # fmt: skip
+    (tmp_path / "edits.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ("--screener", "none", "--captioner", "source-captions", "--verifier", "pixels")
+    build(tmp_path / "out", *options, source=str(tmp_path / "edits.jsonl"))
+
+    found = {label: record_verdicts(tmp_path / "out", label)["record"] for label in ("cat-1", "cat-0", "7", "plain")}
+    assert found == {"cat-1": 0, "cat-0": 1, "7": 2, "plain": 3}
+    assert record_verdicts(tmp_path / "out", "2")["record"] == 2
+    for absent in ("cat-2", "9", "dog"):
+        with pytest.raises(DataError, match=f"record '{absent}': nothing was said of it"):
+            record_verdicts(tmp_path / "out", absent)
