@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from focusdiff.data.finishing import Hygiene
     from focusdiff.data.recipe import Recipe
     from focusdiff.data.records import Source
+    from focusdiff.data.stages import BlockCount
     from paircomp.plugins import Registry
 
 __all__ = ["data_group"]
@@ -193,11 +194,11 @@ def build_command(**given: Any) -> None:  # fmt: skip
     folder = BuildFolder(given["out"])
     with folder.lock():
         folder.begin(source, recipe, registry)
-        _take(folder, source, recipe, given)
+        blocks = _take(folder, source, recipe, given)
         if given["until"] != "verify":
             click.echo(f"Done up to {given['until']}; next: the same command without --until", err=True)
             return
-        report = finish(folder, source, hygiene)
+        report = finish(folder, source, blocks, hygiene)
     _tell(report, given["out"], as_json=given["as_json"])
 
 
@@ -249,22 +250,25 @@ def _hygiene(given: Mapping[str, Any], registry: Registry) -> Hygiene:
     )  # fmt: skip
 
 
-def _take(folder: Any, source: Source, recipe: Recipe, given: Mapping[str, Any]) -> None:
-    """Take the stages, telling now and then how far it is."""
+def _take(folder: Any, source: Source, recipe: Recipe, given: Mapping[str, Any]) -> list[BlockCount]:
+    """Take the stages, telling now and then how far it is; gives what was done with each block."""
     import time
 
     from focusdiff.data.building import take_stages
     from focusdiff.data.records import Stage
 
     started = told = time.monotonic()
+    blocks = []
     records = verdicts = torn = 0
     for count in take_stages(folder, source, recipe, until=Stage(given["until"]), workers=given["workers"]):
+        blocks.append(count)
         records, verdicts, torn = records + count.size, verdicts + count.verdicts, torn + count.torn
         if time.monotonic() - told > 10:
             told = time.monotonic()
             click.echo(f"build: {records:,} records, {records / (told - started):.1f}/s", err=True)
     said = f"build: {records:,} records, {verdicts:,} new verdicts, {time.monotonic() - started:.1f} s"
     click.echo(f"{said}, {torn} torn lines done again" if torn else said, err=True)
+    return blocks
 
 
 def _tell(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:

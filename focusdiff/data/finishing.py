@@ -27,6 +27,7 @@ from focusdiff.data.funnel import FUNNEL_SCHEMA, Funnel
 from focusdiff.data.ledger import Outcome, Step, outcome_of
 from focusdiff.data.pairs import read_prompts
 from focusdiff.data.records import Block, EditRecord, Source, Stage, Verdict
+from focusdiff.data.stages import BlockCount
 from focusdiff.data.subtasks import subtask_of
 from focusdiff.data.words import words_of
 from paircomp.errors import DataError
@@ -62,12 +63,13 @@ class Hygiene:
     keep_duplicates: bool = False
 
 
-def finish(folder: BuildFolder, source: Source, hygiene: Hygiene) -> dict[str, Any]:
+def finish(folder: BuildFolder, source: Source, blocks: Sequence[BlockCount], hygiene: Hygiene) -> dict[str, Any]:
     """Write the data that the verdicts of a build leave, with its card and funnel.
 
     Args:
         folder: of the build; the caller holds its lock.
-        source: the build's own.
+        source: the build's own; it is read once, for the pictures of what is kept.
+        blocks: what :func:`focusdiff.data.building.take_stages` said of all of its blocks.
         hygiene: what else is left out, and how often pairs are repeated.
 
     Returns:
@@ -77,8 +79,8 @@ def finish(folder: BuildFolder, source: Source, hygiene: Hygiene) -> dict[str, A
         DataError: nothing is left.
         RunError: the disk is full.
     """
-    chosen = _Chosen(folder, source, hygiene)
-    chosen.choose()
+    chosen = _Chosen(folder, hygiene)
+    chosen.choose(blocks)
     pairs = chosen.pairs()
     if not sum(pairs.values()):
         said = "; ".join(
@@ -99,19 +101,19 @@ def finish(folder: BuildFolder, source: Source, hygiene: Hygiene) -> dict[str, A
 class _Chosen:
     """The records that become data, in a few bytes each."""
 
-    def __init__(self, folder: BuildFolder, source: Source, hygiene: Hygiene) -> None:
-        self._folder, self._source, self._hygiene = folder, source, hygiene
+    def __init__(self, folder: BuildFolder, hygiene: Hygiene) -> None:
+        self._folder, self._hygiene = folder, hygiene
         self.funnel = Funnel()
         self._positions = array("q")
         self._blocks = array("q")
         self._subtasks = array("B")
         self._finder = DuplicateFinder(bits=hygiene.duplicate_bits, overlap=hygiene.duplicate_overlap)
 
-    def choose(self) -> None:
+    def choose(self, blocks: Sequence[BlockCount]) -> None:
         """Read all verdicts; then leave out duplicates."""
         contaminated: Counter[str] = Counter()
         verified = 0
-        for block in self._source.blocks():
+        for block in blocks:
             ledger = self._folder.ledger(block.number)
             for position in range(block.start, block.start + block.size):
                 said = ledger.said_of(position)

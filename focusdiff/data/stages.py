@@ -22,12 +22,14 @@ class BlockCount:
 
     Attributes:
         number: of the block.
+        start: position of its first record.
         size: its records.
         verdicts: written now.
         torn: lines of an earlier process that were torn and done again.
     """
 
     number: int
+    start: int
     size: int
     verdicts: int = 0
     torn: int = 0
@@ -43,7 +45,7 @@ def take_block(block: Block, ledger: Ledger, crew: Crew, *, until: Stage = Stage
     for step in STEPS:
         if step[0] in stages and (step[1] == 0 or until is Stage.VERIFY):
             work.do(step)
-    return BlockCount(block.number, block.size, work.verdicts, ledger.dropped if work.verdicts else 0)
+    return BlockCount(block.number, block.start, block.size, work.verdicts, ledger.dropped if work.verdicts else 0)
 
 
 class _Work:

@@ -1,9 +1,9 @@
 """UltraEdit, AnyEdit and parquet files in their columns, read row group by row group: from disk, or from the hub.
 
-Columns as published: UltraEdit (arXiv 2407.05282) ``source_image, edited_image, edit_prompt, source_caption,
-target_caption``; AnyEdit (arXiv 2411.15738) ``image_file, edited_file, edit_instruction (or edit), edit_type, input,
-output, visual_input``. Neither has been read from the hub by the project itself: its tests write files with these
-columns.
+Columns as on the data sets' cards: UltraEdit (arXiv 2407.05282) ``source_image, edited_image, mask_image, edit_prompt,
+edit_object, source_caption, target_caption, idx`` and six similarities; AnyEdit (arXiv 2411.15738) ``image_id,
+image_file, edited_file, visual_input, edit_instruction, edit_type, input, output`` (in its JSON files ``edit``).
+Neither has been read from the hub by the project itself: its tests write files with these columns.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "ultraedit": Layout(
         "UltraEdit",
         {"before": ("source_image",), "after": ("edited_image",), "instruction": ("edit_prompt",),
-         "caption1": ("source_caption",), "caption2": ("target_caption",), "id": ("clip_id",)},
+         "caption1": ("source_caption",), "caption2": ("target_caption",), "id": ("idx",)},
         licence="CC-BY-4.0", repository="BleachNick/UltraEdit_500k", split="FreeForm",
     ),
     "anyedit": Layout(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,33 +14,36 @@ from paircomp.runtime.requirements import install_line
 
 __all__ = ["StreamedSource", "streamed_anyedit", "streamed_ultraedit"]
 
-Rows = Callable[[], Any]
-
 
 def streamed_ultraedit(
     *, repository: str = LAYOUTS["ultraedit"].repository, split: str = LAYOUTS["ultraedit"].split,
-    revision: str | None = None, licence: str = LAYOUTS["ultraedit"].licence,
+    files: str | None = None, revision: str | None = None, licence: str = LAYOUTS["ultraedit"].licence,
 ) -> StreamedSource:  # fmt: skip
     """UltraEdit from the hub.
 
     Args:
-        repository: of the data set; ``BleachNick/UltraEdit`` is the whole, of other splits.
+        repository: of the data set; ``BleachNick/UltraEdit`` is the whole, in splits ``FreeForm_0`` and so on. A folder
+            with the same files is read as the hub would be.
         split: what to read of it.
+        files: only files of this pattern, for instance ``data/FreeForm-0000*``.
         revision: pin it, so that a resumed build reads the same rows.
         licence: of the pictures.
 
     Raises:
         UnavailableError: the datasets library is missing.
     """
-    return StreamedSource(LAYOUTS["ultraedit"], repository, split, revision, licence)
+    return StreamedSource(LAYOUTS["ultraedit"], repository, split, files, revision, licence)
 
 
 def streamed_anyedit(
     *, repository: str = LAYOUTS["anyedit"].repository, split: str = LAYOUTS["anyedit"].split,
-    revision: str | None = None, licence: str = LAYOUTS["anyedit"].licence,
+    files: str | None = None, revision: str | None = None, licence: str = LAYOUTS["anyedit"].licence,
 ) -> StreamedSource:  # fmt: skip
-    """AnyEdit from the hub; as :func:`streamed_ultraedit`. Edit types ``visual_*`` are skipped."""
-    return StreamedSource(LAYOUTS["anyedit"], repository, split, revision, licence)
+    """AnyEdit from the hub; as :func:`streamed_ultraedit`. Edit types ``visual_*`` are skipped.
+
+    Its rows are ordered by edit type and begin with skipped ones, so a limit wants `files` beside it.
+    """
+    return StreamedSource(LAYOUTS["anyedit"], repository, split, files, revision, licence)
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,9 @@ class StreamedSource:
     layout: Layout
     repository: str
     split: str
+    files: str | None
     revision: str | None
     licence: str
-    loader: str = ""
 
     @property
     def name(self) -> str:
@@ -62,7 +65,7 @@ class StreamedSource:
     @property
     def identity(self) -> Mapping[str, Any]:
         """Where the rows come from."""
-        return {"source": self.layout.name, "repository": self.repository, "split": self.split,
+        return {"source": self.layout.name, "repository": self.repository, "split": self.split, "files": self.files,
                 "revision": self.revision, "licence": self.licence}  # fmt: skip
 
     def blocks(self) -> Iterator[Block]:
@@ -90,8 +93,8 @@ class StreamedSource:
                                    remedy=install_line(["datasets"])) from error  # fmt: skip
         try:
             stream = datasets.load_dataset(
-                self.loader or self.repository, split=self.split, revision=self.revision, streaming=True,
-                **({"data_files": self.repository} if self.loader else {}),
+                self.repository, split=self.split, revision=self.revision, streaming=True,
+                data_files=None if self.files is None else {self.split: self.files},
             )  # fmt: skip
             for name, feature in (stream.features or {}).items():
                 if isinstance(feature, datasets.Image):  # the file as it is stored, not decoded

@@ -16,11 +16,10 @@ from focusdiff.data.pairs import read_pairs
 from focusdiff.data.records import EditRecord, Source
 from focusdiff.data.shapes.source import shapes_source
 from focusdiff.data.sources import limited, open_source
-from focusdiff.data.sources.parquet_files import LAYOUTS
-from focusdiff.data.sources.streamed import StreamedSource
 from paircomp.errors import ConfigError, DataError
 from tests.focusdiff.data.parts import build
 
+ULTRAEDIT_PICTURES, ANYEDIT_PICTURES = ("source_image", "edited_image"), ("image_file", "edited_file", "visual_input")
 EDITS = [record for block in shapes_source(records=12, spoilt=0.0).blocks() for record in block.records()]
 
 
@@ -29,35 +28,55 @@ def cell(content: bytes | None) -> dict[str, Any]:
 
 
 def ultraedit(folder: Path, edits: list[EditRecord] = EDITS, *, group: int = 1000) -> Path:
-    """A file with the published columns, and one that nothing reads."""
-    columns = {
-        "clip_sim_source": [0.5] * len(edits),
-        "source_image": [cell(edit.before) for edit in edits],
-        "edited_image": [cell(edit.after) for edit in edits],
-        "edit_prompt": [edit.instruction for edit in edits],
+    """A file with the columns of the data set's card."""
+    similarities = ("clip_sim_source", "clip_sim_target", "clip_sim_dir", "clip_sim_image", "dinov2_sim", "ssim")
+    columns: dict[str, Any] = {
+        **{name: [0.5] * len(edits) for name in similarities},
         "source_caption": [edit.captions[0] for edit in edits],
         "target_caption": [edit.captions[1] for edit in edits],
+        "idx": [100 + number for number in range(len(edits))],
+        "edit_prompt": [edit.instruction for edit in edits],
+        "edit_object": pa.nulls(len(edits)),
+        "source_image": [cell(edit.before) for edit in edits],
+        "edited_image": [cell(edit.after) for edit in edits],
+        "mask_image": pa.nulls(len(edits)),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns), folder / "FreeForm-00000.parquet", row_group_size=group)
+    write(pa.table(columns), folder / "FreeForm-00000-of-00001.parquet", pictures=ULTRAEDIT_PICTURES, group=group)
     return folder
 
 
 def anyedit(folder: Path) -> Path:
+    """The same; of four rows two need a third picture."""
     kinds = ["color_alter", "visual_sketch", "counting", "visual_material_transfer"]
+    shown = [kinds[number % 4] for number in range(len(EDITS))]
     columns = {
         "image_id": [f"id{number}" for number in range(len(EDITS))],
         "edit_instruction": [edit.instruction for edit in EDITS],
-        "edit_type": [kinds[number % 4] for number in range(len(EDITS))],
+        "edit_type": shown,
         "image_file": [cell(edit.before) for edit in EDITS],
         "edited_file": [cell(edit.after) for edit in EDITS],
-        "visual_input": [cell(None)] * len(EDITS),
+        "visual_input": [cell(EDITS[0].before) if "visual" in kind else None for kind in shown],
         "input": [edit.captions[0] for edit in EDITS],
         "output": [edit.captions[1] for edit in EDITS],
     }
     folder.mkdir(parents=True)
-    pq.write_table(pa.table(columns), folder / "train-00000.parquet")
+    for number in range(2):
+        table = pa.table(columns).slice(6 * number, 6)
+        write(table, folder / f"train-{number:05d}-of-00002.parquet", pictures=ANYEDIT_PICTURES)
     return folder
+
+
+def write(table: pa.Table, path: Path, *, pictures: tuple[str, ...], group: int = 1000) -> None:
+    """As the hub's library writes it: it says in the file which columns are pictures."""
+    kinds = {"double": "float64", "int64": "int64", "null": "null"}
+    features = {
+        field.name: {"_type": "Image"} if field.name in pictures
+        else {"dtype": kinds.get(str(field.type), "string"), "_type": "Value"}
+        for field in table.schema
+    }  # fmt: skip
+    said = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(table.replace_schema_metadata(said), path, row_group_size=group)
 
 
 def read(source: Source) -> list[EditRecord]:
@@ -71,7 +90,7 @@ def test_ultraedit_is_read_in_its_published_columns(tmp_path: Path) -> None:
     assert records[3].instruction == EDITS[3].instruction
     assert records[3].captions == EDITS[3].captions
     assert records[3].licence == "CC-BY-4.0"
-    assert records[3].origin == "UltraEdit, FreeForm-00000.parquet, row 3"
+    assert records[3].origin == "UltraEdit, FreeForm-00000-of-00001.parquet, row 3, id 103"
     assert records[3].record_id == "ultraedit-3"
 
 
@@ -82,7 +101,7 @@ def test_anyedit_leaves_out_what_needs_a_third_picture(tmp_path: Path) -> None:
 
     assert [bool(record.skipped) for record in records[:4]] == [False, True, False, True]
     assert records[2].edit_type == "counting"
-    assert records[2].origin == "AnyEdit, train-00000.parquet, row 2, id id2"
+    assert records[2].origin == "AnyEdit, train-00000-of-00002.parquet, row 2, id id2"
     assert funnel["stages"][0]["reasons"] == {
         "skipped: edit type visual_material_transfer needs a third picture": 3,
         "skipped: edit type visual_sketch needs a third picture": 3,
@@ -101,7 +120,7 @@ def test_blocks_are_cut_within_row_groups_and_read_in_any_order(tmp_path: Path) 
     for block in reversed(blocks):
         found = [record.before for record in block.records()]
         assert found == [record.before for record in many[block.start : block.start + block.size]]
-    assert blocks[3].records().__next__().origin.endswith("row 520")  # type: ignore[attr-defined]
+    assert blocks[3].records().__next__().origin.endswith("row 520, id 620")  # type: ignore[attr-defined]
 
 
 def test_a_record_is_found_whatever_the_row_groups(tmp_path: Path) -> None:
@@ -131,16 +150,34 @@ def test_columns_that_are_missing_are_all_named(tmp_path: Path) -> None:
 
 
 def test_a_stream_gives_what_the_files_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library streams local files by the code with which it streams the hub's."""
+    """The library reads a folder laid out as on the hub by the code with which it reads the hub."""
     pytest.importorskip("datasets")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    folder = ultraedit(tmp_path / "data")
-    streamed = StreamedSource(LAYOUTS["ultraedit"], str(folder / "*.parquet"), "train", None, "CC-BY-4.0", "parquet")
+    place = ultraedit(tmp_path / "ultra" / "data").parent
+    streamed = open_source("ultraedit", {"repository": str(place)})
 
     records = read(streamed)
 
     assert [(each.before, each.captions) for each in records] == [(edit.before, edit.captions) for edit in EDITS]
+    assert records[3].origin == f"{place}, FreeForm, row 3, id 103"
     assert [block.size for block in streamed.blocks()] == [12]
+
+
+def test_chosen_files_of_a_stream_are_built_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AnyEdit is ordered by edit type and begins with those that are skipped."""
+    pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    place = anyedit(tmp_path / "any" / "data").parent
+    parts = ("--screener", "none", "--captioner", "source-captions", "--verifier", "pixels", "--json")
+    stream = ("-o", f"source.repository={place}", "-o", "source.files=data/train-00001*")
+    funnel = json.loads(build(tmp_path / "out", *parts, *stream, source="anyedit"))
+
+    assert funnel["records"] == 6
+    assert sum(funnel["stages"][0]["reasons"].values()) == 3
+    assert funnel["identity"]["source"]["files"] == "data/train-00001*"
+    assert funnel["pairs"] >= 1
+    with pytest.raises(DataError, match=r"cannot be streamed: .*; next: fetch its parquet files"):
+        read(open_source("anyedit", {"repository": str(place), "split": "none"}))
 
 
 def test_the_published_trainers_json_is_a_source_and_null_images_are_told(tmp_path: Path) -> None:
