@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from focusdiff.data.finishing import Hygiene
+    from focusdiff.data.hygiene import Hygiene
     from focusdiff.data.recipe import Recipe
     from focusdiff.data.records import Source
     from focusdiff.data.stages import BlockCount
@@ -236,7 +236,7 @@ def _recipe(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]], 
 def _hygiene(given: Mapping[str, Any], registry: Registry) -> Hygiene:
     from focusdiff.data.balance import Balance, parse_shares
     from focusdiff.data.contamination import open_guard
-    from focusdiff.data.finishing import Hygiene
+    from focusdiff.data.hygiene import Hygiene
     from focusdiff.data.pairs import read_prompts
 
     if given["prompts"] is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from focusdiff.data.words import word_edits, word_ngrams, words_of
 from paircomp.errors import ConfigError, PairCompError
@@ -47,6 +47,10 @@ class PromptIndex:
         # Looking up "the" would bring every prompt; rare words alone tell which few need a closer look.
         self._common = {word for word, numbers in holding.items() if len(numbers) > _RARE * len(self._prompts)}
         self._rare = {word: numbers for word, numbers in holding.items() if word not in self._common}
+
+    def __len__(self) -> int:
+        """How many different prompts there are."""
+        return len(self._prompts)
 
     def close_by(self, text: str) -> str | None:
         """The rule by which a text is close to a prompt; ``None`` where it is not."""
@@ -88,12 +92,14 @@ class Guard:
         ngram: see :class:`PromptIndex`.
         edits: the same.
         missing: suites that could not be read, each with the reason: nothing was held against them.
+        digests: of the contents of each suite.
     """
 
     indexes: Mapping[str, PromptIndex]
     ngram: int
     edits: float
     missing: Mapping[str, str]
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def refuses(self, prompts: Sequence[str]) -> str | None:
         """Why prompts may not be in the data: the suite and the rule; ``None`` where they may."""
@@ -136,7 +142,7 @@ def open_guard(registry: Registry, *, suites: Sequence[str] = (OFFICIAL,), ngram
     faults += [] if 0 <= edits < 1 else [f"guard edits: expected a share in [0, 1), got {edits}"]
     if faults:
         raise ConfigError(faults)
-    indexes, missing = {}, {}
+    indexes, missing, digests = {}, {}, {}
     for name in dict.fromkeys(suite for suite in suites if suite not in EMBEDDED):
         try:
             suite = load_suite(registry, name)
@@ -147,4 +153,5 @@ def open_guard(registry: Registry, *, suites: Sequence[str] = (OFFICIAL,), ngram
             continue
         prompts = [prompt for pair in suite.pairs for prompt in pair.prompts]
         indexes[suite.name] = PromptIndex(prompts, ngram=ngram, edits=edits)
-    return Guard(indexes, ngram, edits, missing)
+        digests[suite.name] = suite.digest
+    return Guard(indexes, ngram, edits, missing, digests)

@@ -11,22 +11,22 @@ import itertools
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from focusdiff.data.balance import Balance, repeats_of
+from focusdiff.data.balance import repeats_of
 from focusdiff.data.building import BuildFolder
 from focusdiff.data.card import write_card
-from focusdiff.data.contamination import Guard
 from focusdiff.data.dataset import DatasetWriter, FinishedPair
 from focusdiff.data.duplicates import DuplicateFinder
-from focusdiff.data.funnel import FUNNEL_SCHEMA, Funnel
+from focusdiff.data.funnel import Funnel
+from focusdiff.data.hygiene import Hygiene
 from focusdiff.data.ledger import Outcome, Step, outcome_of
 from focusdiff.data.pairs import read_prompts
 from focusdiff.data.records import Block, EditRecord, Source, Stage, Verdict
+from focusdiff.data.reporting import Written, contents, opening
 from focusdiff.data.stages import BlockCount
 from focusdiff.data.subtasks import subtask_of
 from focusdiff.data.words import words_of
@@ -34,33 +34,10 @@ from paircomp.errors import DataError
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.types import Subtask
 
-__all__ = ["Hygiene", "finish"]
+__all__ = ["finish"]
 
 _SUBTASKS = tuple(map(str, Subtask))
 _OUT = 255  # stands in place of a subtask for what is left out
-
-
-@dataclass(frozen=True)
-class Hygiene:
-    """What happens between verdicts and data.
-
-    Attributes:
-        guard: against prompts of benchmarks.
-        balance: of the subtasks.
-        duplicate_bits: see :class:`focusdiff.data.duplicates.DuplicateFinder`.
-        duplicate_overlap: the same.
-        prompts: a file of unpaired prompts that go through guard and duplicates too.
-        trainer_json: also write the published trainer's JSON.
-        keep_duplicates: leave them in.
-    """
-
-    guard: Guard
-    balance: Balance = field(default_factory=lambda: Balance({}))
-    duplicate_bits: int = 4
-    duplicate_overlap: float = 0.8
-    prompts: Path | None = None
-    trainer_json: bool = True
-    keep_duplicates: bool = False
 
 
 def finish(folder: BuildFolder, source: Source, blocks: Sequence[BlockCount], hygiene: Hygiene) -> dict[str, Any]:
@@ -88,8 +65,8 @@ def finish(folder: BuildFolder, source: Source, blocks: Sequence[BlockCount], hy
         )
         raise DataError(folder.path, [f"no pair is left ({said}); next: see the reasons in build/funnel.json"])
     rates = hygiene.balance.rates(pairs)
-    rows = _write(folder, source, chosen, rates, hygiene)
-    report = _report(folder, source, chosen, hygiene, pairs, rows)
+    written = _write(folder, source, chosen, rates, hygiene)
+    report = {**opening(source, folder), **chosen.funnel.to_json(), **contents(pairs, written, hygiene)}
     prompts = _write_prompts(folder.path, hygiene)
     report |= {} if prompts is None else {"unpaired_prompts": prompts}
     with disk_faults(folder.path):
@@ -138,13 +115,13 @@ class _Chosen:
     def _leave_out_duplicates(self) -> None:
         entered = len(self._positions)
         reasons: Counter[str] = Counter()
-        if not self._hygiene.keep_duplicates and entered:
+        if not self._hygiene.keep_duplicates:
             exact = self._finder.exact()
             near = self._finder.near(self._captions_of, left_out=exact)
             for number in (*exact.tolist(), *near.tolist()):
                 self._subtasks[number] = _OUT
             reasons.update({"the same two pictures": len(exact), "nearly the same captions and pictures": len(near)})
-        self.funnel.hygiene("duplicates", entered=entered, reasons=+reasons)
+            self.funnel.hygiene("duplicates", entered=entered, reasons=+reasons)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - lives as long as this object, which lives as long as a command
     def _captions(self, block: int) -> Mapping[int, tuple[str, str]]:
@@ -179,9 +156,8 @@ def _runs(values: Any) -> Iterator[tuple[int, int]]:
 
 def _write(
     folder: BuildFolder, source: Source, chosen: _Chosen, rates: Mapping[str, float], hygiene: Hygiene
-) -> Counter[tuple[str, str]]:
-    """Write the rows; gives how many there are with repeats by subtask, and pairs by licence."""
-    counted: Counter[tuple[str, str]] = Counter()
+) -> Written:
+    written = Written()
     left = chosen.by_block()
     wanted = next(left, None)
     with DatasetWriter(folder.path, folder.folder / "writing", trainer_json=hygiene.trainer_json) as writer:
@@ -190,11 +166,11 @@ def _write(
                 continue
             for record, subtask, said in _kept(folder, block, wanted[1]):
                 repeats = repeats_of(record.record_id, rates[subtask])
-                writer.add(_finished(record, subtask, repeats, said, source.name))
-                counted["rows", subtask] += repeats
-                counted["licence", record.licence] += 1
+                pair = _finished(record, subtask, repeats, said, source.name)
+                writer.add(pair)
+                written.count(pair)
             wanted = next(left, None)
-    return counted
+    return written
 
 
 def _kept(
@@ -221,25 +197,6 @@ def _finished(
         repeats=repeats, instruction=record.instruction, edit_type=record.edit_type, scores=scores,
         regenerated=bool(fate.attempt), source=source, origin=record.origin, licence=record.licence,
     )  # fmt: skip
-
-
-def _report(
-    folder: BuildFolder, source: Source, chosen: _Chosen, hygiene: Hygiene, pairs: Mapping[str, int],
-    counted: Counter[tuple[str, str]],
-) -> dict[str, Any]:  # fmt: skip
-    rows = {name: counted["rows", name] for name in pairs}
-    licences = {name: count for (kind, name), count in sorted(counted.items()) if kind == "licence"}
-    guard, shares = hygiene.guard, hygiene.balance.shares
-    subtasks = {
-        name: {"pairs": count, "rows": rows[name], "share": rows[name] / sum(rows.values()), "wanted": shares.get(name)}
-        for name, count in pairs.items()
-    }
-    return {
-        "schema": FUNNEL_SCHEMA, "source": source.name, "identity": folder.identity(), **chosen.funnel.to_json(),
-        "pairs": sum(pairs.values()), "rows": sum(rows.values()), "subtasks": subtasks, "licences": licences,
-        "guard": {"suites": list(guard.suites), "ngram": guard.ngram, "edits": guard.edits,
-                  "missing": dict(guard.missing)},
-    }  # fmt: skip
 
 
 def _write_prompts(path: Path, hygiene: Hygiene) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
+    "USUAL_NAMES",
     "ImageFile",
     "PairImage",
     "PairList",
@@ -28,6 +29,10 @@ __all__ = [
     "read_pairs",
     "read_prompts",
 ]
+
+
+#: What a file of pairs is called where it is not the only one of its folder.
+USUAL_NAMES = ("pairs", "metadata", "train")
 
 
 class PairImage(Protocol):
@@ -178,7 +183,7 @@ def inside_folder(folder: Path) -> Path:
     if any(folder.glob("*.parquet")) or any((folder / "data").glob("*.parquet")):
         return folder
     files = sorted(each for ending in ("jsonl", "json") for each in folder.glob(f"*.{ending}"))
-    named = [each for each in files if each.stem in ("pairs", "metadata", "train")]
+    named = [each for each in files if each.stem in USUAL_NAMES]
     found = named or files
     if len(found) == 1:
         return found[0]

@@ -20,6 +20,7 @@ from paircomp.errors import ConfigError, DataError
 from paircomp.report.elements import Markup, element, join
 from paircomp.report.wording import differing_words, subtask_title
 from paircomp.runtime.files import disk_faults, write_atomically
+from paircomp.types import Subtask
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -77,7 +78,8 @@ def _by_subtask(pairs: PairSequence) -> dict[str, list[int]]:
     found: dict[str, list[int]] = defaultdict(list)
     for number, pair in enumerate(pairs):
         found[pair.subtask or "pairs"].append(number)
-    return dict(sorted(found.items()))
+    order = {str(name): place for place, name in enumerate(Subtask)}
+    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
 
 def _spread(numbers: Sequence[int], most: int) -> list[int]:
@@ -155,7 +157,7 @@ def _section(name: str, pairs: Sequence[_Shown], count: int) -> Markup:
 def _card(shown: _Shown) -> Markup:
     pair, said = shown.pair, shown.said
     repeats = said.get("repeats") or 1
-    badges = ["second captions"] * bool(said.get("regenerated")) + [f"x {repeats}"] * (repeats > 1)
+    badges = ["second captions"] * bool(said.get("regenerated")) + [f"\u00d7 {repeats}"] * (repeats > 1)
     foot = " · ".join(str(said[name]) for name in ("origin", "licence") if said.get(name))
     return element(
         "li",

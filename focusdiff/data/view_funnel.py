@@ -28,7 +28,7 @@ def funnel_section(funnel: Mapping[str, Any]) -> Markup:
         element("h2", "The funnel"),
         element("p", _lead(funnel), class_="lead"),
         element("ol", source, stages, class_="funnel"),
-        (element("p", f"The contamination guard could not run against the suite {name}.", class_="note")
+        (element("p", f"The contamination guard did not run against the suite {name}.", class_="note")
          for name in funnel["guard"]["missing"]),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from focusdiff.data.json_pairs import read_records
-from focusdiff.data.pairs import inside_folder
+from focusdiff.data.pairs import USUAL_NAMES, inside_folder
 from focusdiff.data.records import BLOCK, Block, EditRecord
 from focusdiff.data.sources.parquet_files import LAYOUTS, needs_third_picture
 from paircomp.errors import DataError
@@ -55,8 +55,9 @@ class JsonSource:
 
     @property
     def name(self) -> str:
-        """The file's name without its ending."""
-        return self.path.stem
+        """The file's name without its ending, or the folder's where the file has the usual name."""
+        folder = self.path.resolve().parent.name
+        return folder if self.path.stem in USUAL_NAMES and folder else self.path.stem
 
     @property
     def identity(self) -> Mapping[str, Any]:

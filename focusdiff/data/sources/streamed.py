@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from focusdiff.data.publishing import published
 from focusdiff.data.records import BLOCK, Block, EditRecord
 from focusdiff.data.sources.parquet_files import LAYOUTS, Layout, record_of
 from paircomp.errors import DataError, UnavailableError
@@ -82,7 +83,7 @@ class StreamedSource:
             yield HeldBlock(number, found[0].position, found)
 
     def _record(self, position: int, row: Mapping[str, Any]) -> EditRecord:
-        origin = f"{self.repository}, {self.split}, row {position}"
+        origin = f"{published(self.repository)}, {self.split}, row {position}"
         return record_of(row, self.layout, position=position, licence=self.licence, origin=origin)
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:

@@ -159,7 +159,7 @@ def test_a_stream_gives_what_the_files_give(tmp_path: Path, monkeypatch: pytest.
     records = read(streamed)
 
     assert [(each.before, each.captions) for each in records] == [(edit.before, edit.captions) for edit in EDITS]
-    assert records[3].origin == f"{place}, FreeForm, row 3, id 103"
+    assert records[3].origin == "ultra, FreeForm, row 3, id 103"
     assert [block.size for block in streamed.blocks()] == [12]
 
 
