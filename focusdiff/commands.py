@@ -28,11 +28,11 @@ class Commands(LazyCommands):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="focusdiff")
 def focusdiff() -> None:
-    r"""Train a text-to-image model to follow words finely (FocusDiff, arXiv 2506.05501).
+    """Train a text-to-image model to follow words finely (FocusDiff, arXiv 2506.05501).
 
     \b
       focusdiff sft --recipe shapes --out janus-tiny       the embedded model, from nothing
-      focusdiff rl --recipe shapes --checkpoint janus-tiny --out janus-tiny-focusdiff
+      focusdiff rl --recipe shapes --checkpoint janus-tiny/model --out janus-tiny-focusdiff
       focusdiff ablate                                     what each part of it does
     """
 

@@ -20,7 +20,7 @@ __all__ = ["rl_command"]
     default="shapes",
     show_default=True,
     metavar="NAME|FILE",
-    help="A recipe that ships (shapes, janus-pro-1b, janus-pro-7b) or a TOML file.",
+    help="A recipe that ships (shapes, janus-pro-1b, janus-pro-7b, janus-pro-7b-official) or a TOML file.",
 )
 @click.option("--checkpoint", metavar="PATH|ID", help="The policy's weights; default the recipe's.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
@@ -34,7 +34,7 @@ __all__ = ["rl_command"]
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto takes cuda, mps or cpu.")
 @click.option("-v", "--verbose", is_flag=True, help="Say every step, and where an error came from.")
 def rl_command(**given: Any) -> None:
-    r"""Train a policy by reinforcement learning: Pair-GRPO, GRPO and what lies between.
+    """Train a policy by reinforcement learning: Pair-GRPO, GRPO and what lies between.
 
     \b
       focusdiff rl --checkpoint DIR --out runs/pair

@@ -33,7 +33,7 @@ __all__ = ["sft_command"]
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto takes cuda, mps or cpu.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each line of progress, and where an error came from.")
 def sft_command(**given: Any) -> None:
-    r"""Train a policy on prompts and pictures: the next image token given the text.
+    """Train a policy on prompts and pictures: the next image token given the text.
 
     \b
       focusdiff sft --recipe shapes --out runs/janus-tiny          the embedded model, from nothing

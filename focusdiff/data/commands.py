@@ -25,7 +25,7 @@ _ELSEWHERE = ("internvl2.5-26b-edit", "source-captions", "internvl2.5-8b")
 
 @click.group("data", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def data_group() -> None:
-    r"""Pairs of prompts and images from image-editing data, screened, captioned and verified.
+    """Pairs of prompts and images from image-editing data, screened, captioned and verified.
 
     \b
       focusdiff data build --source shapes --out pairs     the embedded world: no weights, no downloads
@@ -282,7 +282,7 @@ def _tell(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
     click.echo(f"next: focusdiff data view {out}")
 
 
-@data_group.command("inspect")
+@data_group.command("inspect", short_help="How many records left each stage, and why the others did not.")
 @click.argument("path", type=click.Path(path_type=Path, exists=True), metavar="DIR")
 @click.option("--record", metavar="PAIR_ID|N", help="Everything that the stages said of one record.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
