@@ -5,6 +5,7 @@
 Precision and recall are those of the verdicts: a record is rightly kept when its edit was not spoilt and its captions
 say what was drawn, by the scenes that were drawn and not by any judge. `verify alone` lets every record through the
 screening and takes the source's captions, which speak of the edit that was asked for, not of the one that is shown.
+`pairs_over_kept` is what guard and duplicates leave of the kept.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def counted(scene: Scene) -> Counter[Any]:
 
 def quality(folder: Path, records: int, *options: str) -> dict[str, Any]:
     """Precision and recall of the verdicts, and how many of each kind of spoilt edits were kept."""
-    seconds, _ = build(folder, records, *options, check=False)  # verify alone may keep nothing of a kind
+    seconds, _ = build(folder, records, *options)
     kept: Counter[str] = Counter()
     every: Counter[str] = Counter()
     right = 0
@@ -78,8 +79,10 @@ def quality(folder: Path, records: int, *options: str) -> dict[str, Any]:
             kept[edit.spoilt or "sound"] += 1
             true = says(fate.captions[0], edit.before) and says(fate.captions[1], edit.shown)
             right += true and not edit.spoilt
+    pairs = json.loads((folder / "funnel.json").read_text())["pairs"]
     return {"records": records, "precision": right / max(1, kept.total()), "recall": right / every["sound"],
-            "kept": dict(kept), "of": dict(every), "seconds": seconds}  # fmt: skip
+            "pairs_over_kept": pairs / max(1, kept.total()), "kept": dict(kept), "of": dict(every),
+            "seconds": seconds}  # fmt: skip
 
 
 def speed(folder: Path, records: int) -> dict[str, Any]:

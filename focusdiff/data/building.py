@@ -26,6 +26,10 @@ from paircomp.runtime.files import StepLock, disk_faults, waiting_lock, write_js
 __all__ = ["BuildFolder", "take_stages"]
 
 SCHEMA = "focusdiff-data-build/1"
+#: What of a recipe decides the verdicts of a later stage alone.
+_PARTS: Mapping[Stage, tuple[str, ...]] = {
+    Stage.CAPTION: ("captioner",), Stage.VERIFY: ("structure", "verifier", "alignment"),
+}  # fmt: skip
 _WAITING_PER_WORKER = 2  # blocks handed out ahead, so that no worker waits for the source
 
 
@@ -96,7 +100,36 @@ class BuildFolder:
         if foreign and not (self.folder / "build.json").is_file():
             raise RunError(self.path, f"this folder holds other files (first: {foreign[0]}) and no build; "
                                       "next: choose an empty or new --out folder")  # fmt: skip
-        self.settle({"source": dict(source.identity), "recipe": recipe.identity(registry)})
+        given = {"source": dict(source.identity), "recipe": recipe.identity(registry)}
+        self._free_unasked(given)
+        self.settle(given)
+
+    def _free_unasked(self, given: Mapping[str, Any]) -> None:
+        """Let parts that have decided nothing yet be others than those that the build was begun with."""
+        stored = self.identity()
+        if not stored or all(stored.get(name) == value for name, value in given.items()):
+            return
+        said = self._stages()
+        if not said:
+            stored = {}
+        for stage, parts in _PARTS.items():
+            for part in () if stage in said or not stored else parts:
+                stored["recipe"] = {**stored["recipe"], part: given["recipe"][part]}
+                stored.pop(f"{part} opened", None)
+        with disk_faults(self.folder):
+            write_json(self.folder / "build.json", {"schema": SCHEMA, "identity": stored})
+
+    def _stages(self) -> set[Stage]:
+        """The stages that have decided something."""
+        found: set[Stage] = set()
+        for number in self.blocks():
+            ledger = self.ledger(number)
+            for position in ledger.positions():
+                found |= {stage for (stage, _), verdict in ledger.said_of(position).items()
+                          if verdict.passed is not None}  # fmt: skip
+            if len(found) == len(Stage):
+                break
+        return found
 
     def settle_part(self, part: str, says: Mapping[str, Any]) -> None:
         """Store what an opened part says of itself, or hold it against what is stored."""

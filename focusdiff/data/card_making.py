@@ -24,7 +24,7 @@ def how_records_pass(report: Mapping[str, Any]) -> Iterator[str]:
         report: what ``funnel.json`` holds.
     """
     identity, recipe = report["identity"], report["identity"]["recipe"]
-    limits = recipe["thresholds"]
+    limits = {**recipe["screening"], **recipe["alignment"]}
     yield "## How a record becomes a pair"
     yield ""
     yield "| stage | asks | answered by | passes |"

@@ -60,10 +60,8 @@ def finish(folder: BuildFolder, source: Source, blocks: Sequence[BlockCount], hy
     chosen.choose(blocks)
     pairs = chosen.pairs()
     if not sum(pairs.values()):
-        said = "; ".join(
-            f"{name}: {count.entered} in, {count.left} out" for name, count in chosen.funnel.stages.items()
-        )
-        raise DataError(folder.path, [f"no pair is left ({said}); next: see the reasons in build/funnel.json"])
+        raise DataError(folder.path, [f"no pair is left ({'; '.join(_ways(chosen.funnel))}); next: see what was said "
+                                      f"of one of them: focusdiff data inspect {folder.path} --record 0"])  # fmt: skip
     rates = hygiene.balance.rates(pairs)
     written = _write(folder, source, chosen, rates, hygiene)
     report = {**opening(source, folder), **chosen.funnel.to_json(), **contents(pairs, written, hygiene)}
@@ -73,6 +71,16 @@ def finish(folder: BuildFolder, source: Source, blocks: Sequence[BlockCount], hy
         write_json(folder.path / "funnel.json", report)
         write_card(folder.path, report)
     return report
+
+
+def _ways(funnel: Funnel) -> Iterator[str]:
+    """Where records went, stage by stage, with the most frequent reason, until none was left."""
+    for name, count in funnel.stages.items():
+        if not count.entered:
+            return
+        most = count.reasons.most_common(1)
+        undecided = f", {count.undecided} undecided" if count.undecided else ""
+        yield f"{name}: {count.entered} in, {count.left} out{undecided}" + (f", mostly {most[0][0]!r}" if most else "")
 
 
 class _Chosen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -107,9 +107,20 @@ class Recipe:
             checkpoint = options.pop("checkpoint", None)
             effective = {} if factory is None else effective_options(factory, options)
             said[part] = {"name": getattr(self, part), "checkpoint": checkpoint, "options": effective}
-        thresholds = {each.name: getattr(self, each.name) for each in fields(self)
-                      if each.name in ("threshold", "aligned", "unaligned")}  # fmt: skip
-        return said | {"thresholds": thresholds}
+        return said | {"screening": {"threshold": self.threshold},
+                       "alignment": {"aligned": self.aligned, "unaligned": self.unaligned}}  # fmt: skip
+
+
+def _other_look(part: str, says: Mapping[str, Any]) -> str | None:
+    """What is wrong with a judge for a part, as far as its question template tells how many images it looks at."""
+    template = says.get("template") or says.get("question")
+    if not isinstance(template, Mapping) or "text" not in template:
+        return None
+    if part == "screener" and "look" not in template:
+        return "it looks at one image; next: take a judge of edits (names ending in -edit, -o screener.question=edit)"
+    if part == "verifier" and "look" in template:
+        return "it looks at an original and its edit; next: take a judge that looks at one image"
+    return None
 
 
 class Crew:
@@ -145,10 +156,10 @@ class Crew:
     def verifier(self) -> Verifier:
         """What verifies captions."""
         recipe = self._recipe
+        asker = self._judge("verifier", recipe.verifier)
         structure = structure_factory(recipe.structure)(**recipe.options.get("structure", {}))
         self._closing.callback(structure.close)
         self._settle("structure", {"name": recipe.structure, "says": dict(structure.identity)})
-        asker = self._judge("verifier", recipe.verifier)
         return Verifier(structure, asker, aligned=recipe.aligned, unaligned=recipe.unaligned)
 
     def close(self) -> None:
@@ -163,7 +174,10 @@ class Crew:
             factory, who, method, checkpoint=checkpoint, device=resolve_device(recipe.device), dtype=None, **options
         )
         self._closing.callback(made.close)
-        self._settle(part, {"name": name, "says": identity_of(made)})
+        says = identity_of(made)
+        if fault := _other_look(part, says):
+            raise ConfigError([f"{part} {name!r}: {fault}"])
+        self._settle(part, {"name": name, "says": says})
         return made
 
     def _judge(self, part: str, name: str) -> JudgeAsker:

@@ -65,7 +65,8 @@ def _file_factory(given: str) -> tuple[Callable[..., Any], dict[str, Any]]:
         from focusdiff.data.sources.json_files import json_source
 
         return json_source, {"path": given}
-    raise ConfigError([f"source {given!r}: expected {HOW}"])
+    hint = "; next: give unpaired prompts with --prompts" if path.suffix == ".txt" else ""
+    raise ConfigError([f"source {given!r}: expected {HOW}{hint}"])
 
 
 def limited(source: Source, records: int | None) -> Source:

@@ -145,6 +145,22 @@ def test_other_settings_are_refused(built: Path) -> None:
         build(built, "--aligned", 0.7)
 
 
+def test_what_has_decided_nothing_yet_may_be_replaced(built: Path, tmp_path: Path) -> None:
+    out, common = tmp_path / "out", ("--guard", "shapes")
+    build(out, *common, "-o", "source.seed=9", "--until", "screen", records=8)
+    with pytest.raises(RunMismatchError, match=r"source\.seed: stored 9, given 0"):
+        build(out, *common)
+    with pytest.raises(RunMismatchError, match=r"screener\.name"):
+        build(out, *common, "-o", "source.seed=9", "--screener", "none", records=8)
+
+    other = tmp_path / "other"
+    build(other, *common, "--captioner", "source-captions", "--aligned", 0.9, "--until", "screen")
+    build(other, *common)
+    assert contents(other) == contents(built)
+    with pytest.raises(RunMismatchError, match=r"captioner\.name: stored 'grammar', given 'source-captions'"):
+        build(other, *common, "--captioner", "source-captions")
+
+
 def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
 

@@ -20,7 +20,7 @@ from focusdiff.data.pairs import read_pairs
 from focusdiff.data.questions import SCREENING, ask
 from focusdiff.data.records import EditRecord
 from focusdiff.data.shapes.captions import grammar
-from paircomp.errors import DataError, UnavailableError
+from paircomp.errors import ConfigError, DataError, UnavailableError
 from paircomp.judges.internvl_variants import internvl_edit
 from paircomp.judges.pixels import pixels
 from paircomp.types import ImageKey, JudgeRequest, Question
@@ -91,6 +91,22 @@ def asked_directly(weights: Path) -> list[dict[str, float]]:
         said[answer.key.pair][SCREENING[answer.judged_prompt]] = answer.score
     judge.close()
     return said
+
+
+def test_a_judge_of_another_number_of_pictures_is_refused_and_can_be_replaced(tmp_path: Path) -> None:
+    weights = internvl(tmp_path)
+    source = f"ultraedit:{ultraedit(tmp_path / 'in', EDITS[:3])}"
+    seen = ("--device", "cpu", "--threshold", 0, "--aligned", 0, "--unaligned", 1)
+    screener = ("-o", f"screener.checkpoint={weights}", "--verifier", "pixels")
+    with pytest.raises(ConfigError, match=r"screener 'internvl-exact': it looks at one image; next: .*-edit"):
+        build(tmp_path / "out", *seen, "--screener", "internvl-exact", *screener, source=source)
+    build(tmp_path / "out", *seen, "--screener", "internvl-edit", *screener, "--until", "caption", source=source)
+
+    verifier = ("--screener", "internvl-edit", *screener[:2], "-o", f"verifier.checkpoint={weights}", "--verifier")
+    with pytest.raises(ConfigError, match="verifier 'internvl-edit': it looks at an original and its edit"):
+        build(tmp_path / "out", *seen, *verifier, "internvl-edit", source=source)
+    funnel = json.loads(build(tmp_path / "out", *seen, *verifier, "internvl-exact", "--json", source=source))
+    assert funnel["stages"][2]["left"] == 3
 
 
 def test_weights_that_are_not_here_are_told_before_anything_is_asked(
@@ -213,7 +229,7 @@ def test_an_answer_that_is_never_one_leaves_nothing_and_says_why(tmp_path: Path)
     options = ("--screener", "none", "--captioner", "image-text-captions", "--verifier", "pixels", "--device", "cpu",
                "-o", f"captioner.checkpoint={tmp_path / 'llava'}", "-o", "captioner.longest=8")  # fmt: skip
 
-    with pytest.raises(DataError, match=r"no pair is left \(.*caption: 2 in, 0 out"):
+    with pytest.raises(DataError, match="caption: 2 in, 0 out, mostly \"the captioner's answer holds no"):
         build(tmp_path / "out", *options, source=f"ultraedit:{ultraedit(tmp_path / 'in', EDITS[:2])}")
     said = record_verdicts(tmp_path / "out", "1")
     assert [each["stage"] for each in said["verdicts"]] == ["screen", "caption", "caption"]

@@ -145,6 +145,8 @@ def test_columns_that_are_missing_are_all_named(tmp_path: Path) -> None:
         open_source(f"ultraedit:{tmp_path}", {})
     with pytest.raises(DataError, match="no parquet file of AnyEdit here"):
         open_source(f"anyedit:{tmp_path / 'none'}", {})
+    with pytest.raises(ConfigError, match=r"'a.txt': expected shapes, .*; next: give unpaired prompts with --prom"):
+        open_source("a.txt", {})
     with pytest.raises(ConfigError, match="licence: expected str"):
         open_source(f"ultraedit:{tmp_path}", {"licence": 3})
 
