@@ -300,12 +300,12 @@ def inspect_command(path: Path, *, record: str | None, as_json: bool, verbose: b
 
 
 @data_group.command("view")
-@click.argument("path", type=click.Path(path_type=Path, exists=True), metavar="DIR")
+@click.argument("path", type=click.Path(path_type=Path, exists=True), metavar="DIR|FILE")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Where to write the page.  [default: DIR/view.html]",
+    help="Where to write the page.  [default: DIR/view.html, or beside a file]",
 )
 @click.option(
     "--limit",
@@ -322,6 +322,6 @@ def view_command(path: Path, *, out: Path | None, limit: int, subtasks: tuple[st
     del verbose
     from focusdiff.data.view import write_page
 
-    target = out or path / "view.html"
+    target = out or (path / "view.html" if path.is_dir() else path.with_suffix(".html"))
     shown = write_page(path, target, limit=limit, subtasks=subtasks)
     click.echo(f"{target}: {shown} pairs; open it in a browser")

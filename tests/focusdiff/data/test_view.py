@@ -71,3 +71,11 @@ def test_an_unknown_subtask_is_refused_with_those_there_are(tmp_path: Path) -> N
 
     with pytest.raises(ConfigError, match="subtask 'colour': no pair has it; there are: color"):
         write_page(tmp_path / "pairs.json", tmp_path / "page.html", subtasks=["colour"])
+
+
+def test_a_file_has_its_page_beside_it(tmp_path: Path) -> None:
+    build(tmp_path / "out", records=20)
+    said = run("view", tmp_path / "out" / "trainer" / "pairs.json", "--limit", 6)
+
+    assert said.startswith(f"{tmp_path / 'out' / 'trainer' / 'pairs.html'}: ")
+    assert (tmp_path / "out" / "trainer" / "pairs.html").read_text().count("<img") >= 6
