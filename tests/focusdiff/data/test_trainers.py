@@ -33,9 +33,7 @@ def test_supervised_fine_tuning_starts_from_what_its_base_knows(built: Path, tmp
 
     (said,) = lines(tmp_path / "run" / "metrics.jsonl")
     assert said["step"] == 2
-    assert (
-        0 < said["loss"] < 0.3
-    )  # without what the base learnt it would be near the logarithm of the size of the codebook
+    assert 0 < said["loss"] < 0.3  # a base that knew nothing would stand at several units
     assert (tmp_path / "run" / "model" / "config.json").is_file()
 
 
