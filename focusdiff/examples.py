@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from focusdiff.sft import Examples
     from focusdiff.sft_recipe import ExamplesRecipe
 
-__all__ = ["CleanPairs", "DatasetExamples", "open_examples"]
+__all__ = ["DRAWN", "CleanPairs", "DatasetExamples", "open_examples"]
 
+#: Sources whose pictures the renderer of the embedded world draws.
+DRAWN = frozenset({"shapes", "shapes-skewed"})
 _PAIRS_A_STEP = 6  # as the shapes recipe of reinforcement learning draws them
 
 

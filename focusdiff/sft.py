@@ -32,10 +32,19 @@ if TYPE_CHECKING:
 
     from paircomp.protocols import Policy
 
-__all__ = ["Examples", "train"]
+__all__ = ["Encode", "Examples", "train"]
+
 
 _LOG = logging.getLogger(__name__)
 _SCHEMA, _STATE, _METRICS = "focusdiff-sft/1", "state.pt", "metrics.jsonl"
+
+
+class Encode(Protocol):
+    """Image tokens of pictures."""
+
+    def __call__(self, pictures: Sequence[Image], /) -> Tensor:
+        """``[B, N]``: the tokens of each picture, row by row."""
+        ...
 
 
 class Examples(Protocol):
@@ -55,6 +64,7 @@ def train(
     checkpoint_every: int = 200,
     report_every: int = 20,
     evaluate: Callable[[int], None] | None = None,
+    encode: Encode | None = None,
 ) -> None:
     """Train the policy in place; continue where an earlier call on the same folder stopped.
 
@@ -66,6 +76,8 @@ def train(
         checkpoint_every: steps between two states on disk.
         report_every: steps between two lines of metrics.
         evaluate: called with the number of finished steps at each checkpoint.
+        encode: the image tokens of pictures, ``[B, N]``, where they are known better than the policy's image tokenizer
+            finds them.
 
     Raises:
         RunError: the folder holds a training of another plan, or the loss is not finite.
@@ -75,7 +87,7 @@ def train(
     losses: list[float] = []
     began = time.monotonic()
     for step, (prompts, pictures) in _batches(examples, plan, _resumed(folder, plan, learner)):
-        loss = _gradients(policy, prompts, pictures, plan, step)
+        loss = _gradients(policy, prompts, (encode or policy.encode)(pictures), plan, step)
         norm = float(nn.utils.clip_grad_norm_(list(learner.weights.values()), plan.clip))
         _refuse_divergence(folder, step, loss, norm, plan)
         learner.step(plan.rate_at(step), plan.ema)
@@ -117,12 +129,11 @@ def _batches(examples: Examples, plan: SftPlan, start: int) -> Iterator[tuple[in
             yield step, now
 
 
-def _gradients(policy: Policy, prompts: Sequence[str], pictures: Sequence[Image], plan: SftPlan, step: int) -> float:
+def _gradients(policy: Policy, prompts: Sequence[str], tokens: Tensor, plan: SftPlan, step: int) -> float:
     """Add the gradients of one batch; its mean loss in nats per image token.
 
     Prompts of equally many words go through the model together, so that little is spent on padding.
     """
-    tokens = policy.encode(pictures)
     dice = Dice(f"sft/{plan.seed}/{step}")
     dropped = [dice.chance(plan.prompt_dropout) for _ in prompts]
     places: dict[int, list[int]] = {}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from focusdiff.examples import open_examples
+from focusdiff.examples import DRAWN, open_examples
 from focusdiff.model_files import supervised_manifest, write_model_files
 from focusdiff.policies import load_policy
-from focusdiff.sft import train
+from focusdiff.sft import Encode, train
 from focusdiff.sft_recipe import SftRecipe
 from paircomp.runtime.checkpoints import torch_dtype
 from paircomp.runtime.files import StepLock
@@ -35,9 +37,7 @@ def run_sft(recipe: SftRecipe, folder: Path, *, device: str = "cpu") -> Path:
         RunError: another process trains in the folder, or it holds another training.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if recipe.run.threads:
-        torch.set_num_threads(recipe.run.threads)
-    with StepLock(folder / "locks" / "sft", step="sft"):
+    with StepLock(folder / "locks" / "sft", step="sft"), _threads(recipe.run.threads):
         checkpoint = _begun(recipe, folder)
         policy = load_policy(
             recipe.policy.name, checkpoint, options=recipe.policy.options, device=device,
@@ -45,13 +45,24 @@ def run_sft(recipe: SftRecipe, folder: Path, *, device: str = "cpu") -> Path:
         )  # fmt: skip
         train(
             policy, open_examples(recipe.examples), recipe.training, folder,
-            checkpoint_every=recipe.run.checkpoint_every,
+            checkpoint_every=recipe.run.checkpoint_every, encode=_known_tokens(recipe),
         )  # fmt: skip
         if recipe.run.weights:
             policy.module.to(torch_dtype(recipe.run.weights))
         policy.save(folder / _MODEL)
         write_model_files(folder / _MODEL, supervised_manifest(recipe, checkpoint))
     return folder / _MODEL
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads of the processor, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _begun(recipe: SftRecipe, folder: Path) -> str:
@@ -62,3 +73,12 @@ def _begun(recipe: SftRecipe, folder: Path) -> str:
 
     begin_checkpoint(folder / _START, seed=recipe.start.seed, plan=recipe.start.image_tokenizer)
     return str(folder / _START)
+
+
+def _known_tokens(recipe: SftRecipe) -> Encode | None:
+    """The tokens that an image tokenizer made here was fitted to: those of drawn pictures need not be found."""
+    if recipe.start.model != "janus-tiny" or recipe.examples.source not in DRAWN:
+        return None
+    from focusdiff.janus_tiny.image_tokens import PatchCodes
+
+    return PatchCodes().encode

@@ -68,7 +68,7 @@ def test_the_loss_is_the_mean_over_examples_whatever_their_lengths(begun):
     expected.backward()
     wanted = {name: weight.grad.clone() for name, weight in policy.module.named_parameters() if weight.grad is not None}
     policy.module.zero_grad()
-    assert _gradients(policy, prompts, pictures, plan, 0) == pytest.approx(expected.item(), abs=1e-5)
+    assert _gradients(policy, prompts, tokens, plan, 0) == pytest.approx(expected.item(), abs=1e-5)
     for name, weight in policy.module.named_parameters():
         if weight.grad is not None:
             assert torch.allclose(weight.grad, wanted[name], atol=1e-5), name
@@ -161,11 +161,35 @@ def test_the_command_makes_a_checkpoint_that_its_generator_loads(tmp_path):
     from paircomp_adapters.janus import janus
 
     tokenizer = [f"start.image_tokenizer.{name}.steps=1" for name in ("encoder", "sharpen", "decoder", "finish")]
-    small = ["training.steps=2", "training.examples=2", "run.threads=0", *tokenizer]
+    small = ["training.steps=2", "training.examples=2", "run.threads=1", *tokenizer]
     settings = [word for each in small for word in ("--set", each)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
     assert run(["sft", "--recipe", "shapes", "--out", str(tmp_path), "--device", "cpu", *settings]) == 0
+    assert torch.get_num_threads() == 3  # the recipe's one is the run's alone
+    torch.set_num_threads(threads)
     generator = janus(checkpoint=str(tmp_path / "model"), guidance=1.0)
     assert generator.identity["dtype"] == "float32"
     manifest = json.loads((tmp_path / "model" / "training.json").read_text())
     assert manifest["trained_with_judge"] is None
     assert manifest["recipe"]["training"]["steps"] == 2
+
+
+def test_drawn_pictures_train_a_model_made_here_on_the_tokens_that_they_were_drawn_from(begun, tmp_path):
+    from focusdiff.janus_tiny.image_tokens import PatchCodes
+    from focusdiff.sft import train
+
+    asked = []
+
+    def encode(pictures):
+        asked.extend(pictures)
+        return PatchCodes().encode(pictures)
+
+    examples = open_examples(ExamplesRecipe("shapes-skewed"))
+    told, found = policy_of(begun), policy_of(begun)
+    found.encode = PatchCodes().encode
+    train(told, examples, PLAN, tmp_path / "told", encode=encode)
+    train(found, examples, PLAN, tmp_path / "found")
+    assert [len(asked), asked[0].size] == [PLAN.steps * PLAN.examples, (32, 32)]
+    for name, weight in weights_of(told).items():
+        assert torch.equal(weight, weights_of(found)[name]), name

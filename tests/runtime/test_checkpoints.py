@@ -277,7 +277,7 @@ def test_json_that_is_missing_broken_or_no_object_is_named(tmp_path: Path) -> No
 
 def test_checkpoints_that_cannot_be_had_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ConfigError, match="--checkpoint"):
+    with pytest.raises(ConfigError, match="a folder or a hub id"):
         checkpoint_folder(None, what="generator 'janus'")
     with pytest.raises(UnavailableError, match="no/such/folder"):
         checkpoint_folder("no/such/folder", what="generator 'janus'")
