@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from focusdiff.lora import AdapterReference, Adapters
 from focusdiff.model_files import reinforced_manifest
 from focusdiff.policies import Models, load_policy
 from focusdiff.processes import Processes, open_processes
 from focusdiff.run_folder import RunFolder
+from focusdiff.threads import processor_threads
 from paircomp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -56,9 +59,11 @@ def train(
     with contextlib.ExitStack() as held, processes.connected(out):
         with processes.apart(out):
             _refuse_idle(recipe, processes)
+            threads = 0
             if processes.main:
                 held.enter_context(folder.lock())
-                folder.claim(_identity(recipe))
+                threads = folder.claim(_identity(recipe), threads=torch.get_num_threads())
+        held.enter_context(processor_threads(processes.gathered(threads)[0]))
         begun = processes.gathered(folder.checkpoints()[-1:])[0]  # as the one sees it that writes them
         with processes.apart(out):
             models = _models(recipe, begun[0] if begun else None, device)

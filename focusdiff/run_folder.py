@@ -75,8 +75,15 @@ class RunFolder:
         """Hold it while training: two trainers on one folder would write over each other."""
         return StepLock(self.path / "locks" / "training.lock", step="training")
 
-    def claim(self, identity: Mapping[str, Any]) -> None:
+    def claim(self, identity: Mapping[str, Any], *, threads: int) -> int:
         """Begin the run, or make sure that it is the one that was begun.
+
+        Args:
+            identity: what it was asked for.
+            threads: of the processor, noted when the run begins.
+
+        Returns:
+            the threads that it began with: with others it would not continue to the bit.
 
         Raises:
             RunMismatchError: it was begun with other settings; names each.
@@ -85,14 +92,16 @@ class RunFolder:
         asked = json.loads(json.dumps({"schema": _SCHEMA, **identity}))
         file = self.path / "run.json"
         if not file.exists():
-            write_json(file, asked)
-            return
+            write_json(file, {**asked, "threads": threads})
+            return threads
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(file, f"not readable ({error}); next: choose another --out folder") from error
+        begun = int(stored.pop("threads", threads))
         if differences := list(_differences(stored, asked, "")):
             raise RunMismatchError(self.path, differences)
+        return begun
 
     def checkpoints(self) -> list[Path]:
         """Whole checkpoints, oldest first."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 from focusdiff.examples import DRAWN, open_examples
 from focusdiff.model_files import supervised_manifest, write_model_files
 from focusdiff.policies import load_policy
 from focusdiff.sft import Encode, train
 from focusdiff.sft_recipe import SftRecipe
+from focusdiff.threads import processor_threads
 from paircomp.runtime.checkpoints import torch_dtype
 from paircomp.runtime.files import StepLock
 
@@ -37,7 +34,7 @@ def run_sft(recipe: SftRecipe, folder: Path, *, device: str = "cpu") -> Path:
         RunError: another process trains in the folder, or it holds another training.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with StepLock(folder / "locks" / "sft", step="sft"), _threads(recipe.run.threads):
+    with StepLock(folder / "locks" / "sft", step="sft"), processor_threads(recipe.run.threads):
         checkpoint = _begun(recipe, folder)
         policy = load_policy(
             recipe.policy.name, checkpoint, options=recipe.policy.options, device=device,
@@ -52,17 +49,6 @@ def run_sft(recipe: SftRecipe, folder: Path, *, device: str = "cpu") -> Path:
         policy.save(folder / _MODEL)
         write_model_files(folder / _MODEL, supervised_manifest(recipe, checkpoint))
     return folder / _MODEL
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many threads of the processor, and afterwards as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _begun(recipe: SftRecipe, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from focusdiff.run_folder import RunFolder
 from paircomp.errors import RunError, RunMismatchError
@@ -69,6 +71,22 @@ def test_a_run_that_broke_off_continues_to_the_bit(base: Path, undisturbed: Path
 
     trained(small_recipe(base), tmp_path)
 
+    assert weights(tmp_path / "model") == weights(undisturbed / "model")
+    assert metrics(tmp_path) == metrics(undisturbed)
+
+
+def test_a_run_continues_with_the_threads_that_it_began_with(base: Path, undisturbed: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError):
+        trained(small_recipe(base), tmp_path, reward=Brightness(stop_after=5))
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        trained(small_recipe(base), tmp_path)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+    assert json.loads((tmp_path / "run.json").read_text())["threads"] == before
     assert weights(tmp_path / "model") == weights(undisturbed / "model")
     assert metrics(tmp_path) == metrics(undisturbed)
 
