@@ -24,12 +24,16 @@ __all__ = ["draw_curves"]
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 _DASHES = ("-", "--", "-.", ":")
 _TITLES: Mapping[Measure, str] = {"s_a": "$s_a$", "s_g": "$s_g$", "gap": "gap", "full_pass": "full pass"}
-_WIDTH, _HEIGHT, _DPI = 10.0, 6.4, 160
+_WIDTH, _HEIGHT, _DPI = 10.0, 6.6, 160
+_BAND_FROM = 5  # seeds: of fewer the interval is wider than what there is to see
 _ARMS_SHOWN = tuple(name for name in ARMS if name != BASE)
 
 
 def draw_curves(results: Sequence[ArmResult], folder: Path, *, name: str = "curves") -> list[Path]:
     """Draw every arm's measurements during training: the mean over its seeds as a line, its 95% interval as a band.
+
+    Arms of few seeds are thin lines without one. A seed that lacks measurements which others of its arm have is left
+    out; the legend says how many are in.
 
     Args:
         results: of one setting; those without measurements during training are left out.
@@ -69,29 +73,36 @@ def _figure(drawn: Sequence[ArmResult]) -> Figure:
     for plot in plots[1]:
         plot.set_xlabel("share of training done, %")
     lines, labels = plots.flat[0].get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, handlelength=2.6)
     return figure
 
 
 def _draw_measure(plot: Axes, drawn: Sequence[ArmResult], measure: Measure) -> None:
     for place, arm in enumerate(_ARMS_SHOWN):
-        mine = [result for result in drawn if result.arm == arm]
+        mine = _whole([result for result in drawn if result.arm == arm])
         if not mine:
             continue
         steps, means, halves = _points(mine, measure)
         seeds = f"{len(mine)} seed" + ("s" if len(mine) > 1 else "")
         style: dict[str, Any] = {"color": _COLORS[place % len(_COLORS)], "linestyle": _DASHES[place % len(_DASHES)]}
-        plot.plot(steps, means, linewidth=1.8, label=f"{ARMS[arm].title} ({seeds})", **style)
-        plot.fill_between(steps, means - halves, means + halves, color=style["color"], alpha=0.13, linewidth=0)
+        many = len(mine) >= _BAND_FROM
+        plot.plot(steps, means, linewidth=2.0 if many else 1.1, label=f"{ARMS[arm].title} ({seeds})", **style)
+        if many:
+            plot.fill_between(steps, means - halves, means + halves, color=style["color"], alpha=0.13, linewidth=0)
     plot.set_title(_TITLES[measure], loc="left", fontweight="bold")
     plot.grid(axis="y", linewidth=0.5, alpha=0.4)
     plot.margins(x=0.01)
     plot.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
 
 
+def _whole(mine: Sequence[ArmResult]) -> list[ArmResult]:
+    most = max((len(result.curve) for result in mine), default=0)
+    return [result for result in mine if len(result.curve) == most]
+
+
 def _points(mine: Sequence[ArmResult], measure: Measure) -> tuple[Any, Any, Any]:
     """Shares of training done in percent, means over seeds, half intervals (0 for a single seed)."""
-    length = min(len(result.curve) for result in mine)
+    length = len(mine[0].curve)
     last = [max(float(row["step"]) for row in result.curve) for result in mine]
     shares = [
         100 * np.mean([result.curve[row]["step"] / end for result, end in zip(mine, last, strict=True)])

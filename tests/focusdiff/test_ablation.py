@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -164,6 +165,15 @@ def test_curves_are_drawn_the_same_for_the_same_results(tmp_path: Path) -> None:
     assert draw_curves([result("base", 0, 0.0)], tmp_path)  # one line is a curve
     bare = ArmResult("base", 0, {}, {})
     assert draw_curves([bare], tmp_path) == []
+
+
+def test_a_seed_without_all_its_measurements_shortens_no_curve(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    held = [result("pair", seed, 0.1) for seed in range(3)]
+    short = dataclasses.replace(held[2], curve=held[2].curve[:1] + held[2].curve[-1:])
+    drawn, beside = (draw_curves(each, tmp_path / name) for name, each in (("a", held[:2]), ("b", [*held[:2], short])))
+    assert len(held[0].curve) > 2
+    assert [path.read_bytes() for path in drawn] == [path.read_bytes() for path in beside]
 
 
 def test_the_command_shows_what_there_is(tmp_path: Path) -> None:

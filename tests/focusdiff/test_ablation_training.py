@@ -13,6 +13,7 @@ from focusdiff.ablation.worker import Job, do_job
 torch = pytest.importorskip("torch")
 
 from focusdiff.ablation.computing import picture_flops, run_flops  # noqa: E402
+from focusdiff.ablation.curve_taking import Curve  # noqa: E402
 from focusdiff.ablation.training import arm_values, read_arm, train_arm  # noqa: E402
 from tests.adapters.tiny_janus import save_tiny_janus  # noqa: E402
 
@@ -44,6 +45,18 @@ def test_arms_differ_from_the_recipe_in_what_they_are_named_for(base: str, tmp_p
     assert asked["sft_pairs"] == pair  # whose FLOPs it is given
     assert all(each.optimiser == pair.optimiser and each.loop == pair.loop for each in asked.values())
     assert "loop.seed" not in arm_values(ARMS["pair"])
+
+
+def test_a_curve_goes_on_where_it_broke_off(base: str, tmp_path: Path) -> None:
+    job = small(tmp_path, base)
+    first = Curve(job.base_spec(), job, 0, tmp_path / "work")
+    first.take(0, None)
+    again = Curve(job.base_spec(), job, 0, tmp_path / "work")
+    again.take(0, None)  # measured already: nothing is drawn, nothing is added
+    assert again.seconds == 0
+    assert again.rows == first.rows != []
+    again.take(1, Path(base))
+    assert [row["step"] for row in Curve(job.base_spec(), job, 0, tmp_path / "work").rows] == [0, 1]
 
 
 @pytest.mark.parametrize("arm", ["pair", "sft_pairs"])
