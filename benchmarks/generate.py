@@ -26,7 +26,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,21 +77,26 @@ SHAPES = {
 CODES = 16384
 
 
-def build(shape: Shape, tokens: int, device: str, dtype: torch.dtype) -> Any:
-    """Random weights of one shape; the image tokenizer and the vision tower are as small as they may be."""
-    side = round(tokens**0.5)
+#: The image tokenizer as small as it may be; without these sizes it is that of the published models.
+SMALL_TOKENIZER = {"latent_channels": 32, "base_channels": 32, "channel_multiplier": [1, 1, 1], "num_res_blocks": 1}
+
+
+def build(
+    shape: Shape, tokens: int, device: str, dtype: torch.dtype, tokenizer: Mapping[str, Any] = SMALL_TOKENIZER
+) -> Any:
+    """Random weights of one shape; the vision tower is as small as it may be."""
+    side, patch = round(tokens**0.5), 2 ** (len(tokenizer.get("channel_multiplier", "11224")) - 1)
     config = JanusConfig(
         text_config=LlamaConfig(
             vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.inner,
             num_hidden_layers=shape.layers, num_attention_heads=shape.heads, max_position_embeddings=16384,
         ),
         vision_config=JanusVisionConfig(
-            hidden_size=64, num_hidden_layers=1, num_attention_heads=1, image_size=side * 4, patch_size=4,
+            hidden_size=64, num_hidden_layers=1, num_attention_heads=1, image_size=side * patch, patch_size=patch,
             num_image_tokens=tokens, projection_dim=shape.width,
         ),
         vq_config=JanusVQVAEConfig(
-            num_embeddings=CODES, latent_channels=32, base_channels=32, channel_multiplier=[1, 1, 1],
-            num_res_blocks=1, projection_dim=shape.width, image_token_embed_dim=shape.width,
+            num_embeddings=CODES, projection_dim=shape.width, image_token_embed_dim=shape.width, **tokenizer,
         ),
         tie_word_embeddings=False,
     )  # fmt: skip
@@ -113,11 +118,18 @@ def build_prompts(folder: Path) -> JanusPrompts:
     return JanusPrompts(folder)
 
 
+def interleaved(batch: PromptTokens) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask of twice as many rows: even ones conditional, odd ones their unconditional twins."""
+    return torch.stack([batch.ids, batch.unconditional], 1).flatten(0, 1), batch.mask.repeat_interleave(2, 0)
+
+
 @torch.no_grad()
-def plain_loop(model: Any, batch: PromptTokens) -> torch.Tensor:
-    """The published way: even rows conditional, odd rows not, a cache concatenated anew at every token."""
-    rows = torch.stack([batch.ids, batch.unconditional], 1).flatten(0, 1)
-    mask = batch.mask.repeat_interleave(2, 0)
+def plain_loop(model: Any, batch: PromptTokens, guidance: float = GUIDANCE, *, twins: bool = True) -> torch.Tensor:
+    """The published way: even rows conditional, odd rows not, a cache concatenated anew at every token.
+
+    Without `twins` there are conditional rows only, and no guidance.
+    """
+    rows, mask = interleaved(batch) if twins else (batch.ids, batch.mask)
     inputs, past, drawn = model.model.language_model.embed_tokens(rows), DynamicCache(), []
     for _ in range(model.config.vision_config.num_image_tokens):
         positions = (mask.cumsum(-1) - 1)[:, -inputs.shape[1] :].clamp(0)
@@ -125,12 +137,13 @@ def plain_loop(model: Any, batch: PromptTokens) -> torch.Tensor:
             inputs_embeds=inputs, attention_mask=mask, position_ids=positions, past_key_values=past, use_cache=True
         )
         logits = model.model.generation_head(said.last_hidden_state[:, -1])
-        conditional, unconditional = logits[0::2], logits[1::2]
-        guided = unconditional + GUIDANCE * (conditional - unconditional)
-        token = torch.multinomial(torch.softmax(guided, -1), 1)
+        if twins:
+            conditional, unconditional = logits[0::2], logits[1::2]
+            logits = unconditional + guidance * (conditional - unconditional)
+        token = torch.multinomial(torch.softmax(logits, -1), 1)
         drawn.append(token)
-        both = torch.cat([token, token], 1).view(-1)
-        inputs = model.prepare_embeddings_for_image_generation(both)[:, None]
+        fed = torch.cat([token, token], 1).view(-1) if twins else token[:, 0]
+        inputs = model.prepare_embeddings_for_image_generation(fed)[:, None]
         mask = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], 1)
     return torch.cat(drawn, 1)
 
