@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from focusdiff.training_protocols import Controller, Observer, PairSource, Reward
     from paircomp.protocols import Policy
 
-__all__ = ["train", "training_pairs"]
+__all__ = ["build_models", "build_rewards", "train", "training_pairs"]
 
 #: Fields that change no result; a run may be continued with others.
 _INCIDENTAL = ("checkpoint_every", "keep", "probe_every", "weights", "layout", "sharding")
@@ -66,8 +66,8 @@ def train(
         held.enter_context(processor_threads(processes.gathered(threads)[0]))
         begun = processes.gathered(folder.checkpoints()[-1:])[0]  # as the one sees it that writes them
         with processes.apart(out):
-            models = _models(recipe, begun[0] if begun else None, device)
-            pairs, asked = training_pairs(recipe), reward or _reward(recipe, device)
+            models = build_models(recipe, begun[0] if begun else None, device)
+            pairs, asked = training_pairs(recipe), reward or build_rewards(recipe, device)
         try:
             trainer = Trainer(
                 recipe, models, pairs, asked, folder, processes, observers=observers,
@@ -103,7 +103,7 @@ def _policy(recipe: RLRecipe, checkpoint: str, device: str) -> Policy:
     return load_policy(asked.name, checkpoint, options=asked.options, device=device, dtype=asked.dtype or None)
 
 
-def _models(recipe: RLRecipe, begun: Path | None, device: str) -> Models:
+def build_models(recipe: RLRecipe, begun: Path | None, device: str) -> Models:
     """What is trained, its adapters, and the model that the run began with, frozen.
 
     Args:
@@ -146,7 +146,8 @@ def training_pairs(recipe: RLRecipe) -> PairSource:
     return FilePairs(pairs, seed)
 
 
-def _reward(recipe: RLRecipe, device: str) -> Reward:
+def build_rewards(recipe: RLRecipe, device: str) -> Reward:
+    """The recipe's judges and functions, ready to be asked; see `focusdiff.rewards.building.build_reward`."""
     from focusdiff.rewards.building import build_reward
 
     return build_reward(recipe.reward, device=device)

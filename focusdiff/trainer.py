@@ -117,7 +117,7 @@ class Trainer:
             self._steady(step, numbers)
             if self.state.step % self.recipe.loop.checkpoint_every == 0 or self.state.step == self.recipe.loop.steps:
                 self._checkpoint()
-        weights = self._whole_weights()
+        weights = self.whole_weights()
         with self.processes.apart(self.folder.path):
             if self.processes.main:
                 self.folder.write_model(self.policy, dtype=self.recipe.loop.weights, weights=weights)
@@ -281,14 +281,14 @@ class Trainer:
         tensors: dict[str, Any] = {"optimiser": self.processes.whole(self._optimiser.state_dict())}
         if self.state.reference_moved and self._passes.reference is not None:
             tensors["reference"] = self.processes.whole(self._passes.reference.module.state_dict())
-        weights = self._whole_weights()
+        weights = self.whole_weights()
         with self.processes.apart(self.folder.path):
             if self.processes.main:
                 place = self.folder.write_checkpoint(self.policy, self.state, tensors, keep=self.recipe.loop.keep,
                                                      weights=weights, adapters=self.adapters)  # fmt: skip
                 self._tell("on_checkpoint", self.state.step, place)
 
-    def _whole_weights(self) -> Mapping[str, Tensor] | None:
+    def whole_weights(self) -> Mapping[str, Tensor] | None:
         """The policy's weights as its files hold them, where its module holds them otherwise."""
         if self.adapters is not None:
             return self.adapters.merged()
