@@ -10,7 +10,7 @@ check:
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 # The documentation is Markdown, read where it lies. What can be wrong in it is tested: examples, links, the changelog.
 docs:

@@ -1,7 +1,13 @@
 """What every test shares: no deadlines on shared machines, no network by accident, no colour in captured output."""
 
+import os
+
 import pytest
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests run side by side: each with one thread, or the threads of one wait for those of the other. Before torch.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
