@@ -20,6 +20,8 @@ from paircomp.judges.internvl_tiny.model import IMAGE_TOKENS
 from paircomp.judges.internvl_tiny.tokens import build_tokenizer
 from paircomp.judges.question_templates import OFFICIAL
 from paircomp.judges.token_ids import read_tokenizer
+from paircomp.shapes.glyphs import GLYPHS
+from paircomp.shapes.scene import OPPOSITES
 
 if TYPE_CHECKING:
     from transformers import InternVLConfig
@@ -61,6 +63,7 @@ class Conversation:
         opening: ids that every conversation begins with, the picture's tokens among them.
         yes: id of the answer yes.
         no: id of the answer no.
+        telling: ids of the words that name a relation or a glyph.
     """
 
     def __init__(self, config: InternVLConfig) -> None:
@@ -75,6 +78,7 @@ class Conversation:
         ids = self._ids("")
         self.opening: list[int] = ids[: ids.index(opener)]
         self._closer = closer
+        self.telling = frozenset(tokens.encode(f" {word}")[-1] for word in (*OPPOSITES, *GLYPHS))
         self.yes, self.no = self._prompt.answers.yes[0], self._prompt.answers.no[0]
 
     def _ids(self, prompt: str) -> list[int]:

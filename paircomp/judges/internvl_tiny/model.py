@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from paircomp.judges.internvl_tiny.tokens import build_tokenizer
 from paircomp.shapes.layout import PATCH, SIDE
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import InternVLConfig, InternVLForConditionalGeneration
 
 __all__ = ["IMAGE_TOKENS", "build_config", "build_model", "write_checkpoint"]
@@ -17,6 +19,7 @@ _DOWNSAMPLED = 2  # patches each way that become one token of the language model
 #: Tokens that a picture takes in the language model.
 IMAGE_TOKENS = (SIDE // PATCH // _DOWNSAMPLED) ** 2
 _WIDTH, _LAYERS, _HEADS = 128, 4, 4
+_PLACED = 0.7  # standard deviation of what is added to positions; patches bring about as much
 _START = 0.05  # standard deviation of the first weights; 0.02 suits models ten times as wide
 
 
@@ -48,7 +51,11 @@ def build_config() -> InternVLConfig:
 
 
 def build_model(seed: int) -> InternVLForConditionalGeneration:
-    """The untrained model; positions start at random, where the class would start them at zero."""
+    """The untrained model; positions start as large as what patches bring, where the class would start them at zero.
+
+    Drawn with the size of the other weights they are a twentieth of that, and what stands where is lost on the way to
+    the language model.
+    """
     import torch
     from transformers import InternVLForConditionalGeneration
 
@@ -59,7 +66,19 @@ def build_model(seed: int) -> InternVLForConditionalGeneration:
             embeddings = model.model.vision_tower.embeddings
             for parameter in (embeddings.position_embeddings, embeddings.cls_token):
                 parameter.normal_(std=_START)
+            embeddings.position_embeddings[:, 1:] += _places()
     return model
+
+
+def _places() -> Tensor:
+    """``[64, H]``: a row's and a column's code added, each a random mix of three smooth functions of the place."""
+    import torch
+
+    along = torch.linspace(-1, 1, SIDE // PATCH)
+    smooth = torch.stack([along, (math.pi * along).sin(), (math.pi * along).cos()], dim=-1)  # [8, 3]
+    smooth = _PLACED * smooth / smooth.std(dim=0) / math.sqrt(2 * smooth.shape[1])
+    rows, columns = smooth @ torch.randn(2, smooth.shape[1], _WIDTH)  # [8, H] each
+    return (rows[:, None] + columns).flatten(0, 1)
 
 
 def write_checkpoint(model: InternVLForConditionalGeneration, folder: Path) -> None:
