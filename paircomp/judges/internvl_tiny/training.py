@@ -74,10 +74,14 @@ class Plan:
 #: Mostly relations and signs, which take longest.
 _HARD = (*Subtask, *(Subtask.POSITION,) * 3, *(Subtask.TEXT,) * 2)
 
+#: Relations above all: what is learnt last.
+_RELATIONS = (*Subtask, *(Subtask.POSITION,) * 8)
+
 #: How the shipped checkpoint was made.
 COURSE = (
     Plan(steps=1000, cool_down=0.0),
     Plan(steps=1000, turns=_HARD, first=100_000, telling=6.0),
+    Plan(steps=2400, turns=_RELATIONS, first=200_000, telling=6.0),
 )
 
 
