@@ -31,7 +31,9 @@ def shapes_dev_suite() -> Suite:
 def _load(name: str) -> Suite:
     with resources.as_file(resources.files("paircomp.suites") / f"{name}.jsonl") as path:
         suite = load_suite_file(path, name=name)
-    return dataclasses.replace(suite, default_judge="pixels", source="embedded: paircomp/shapes")
+    return dataclasses.replace(
+        suite, default_judge="pixels", held_out_judge="internvl-tiny", source="embedded: paircomp/shapes"
+    )
 
 
 @functools.cache

@@ -31,7 +31,7 @@ def test_a_suite_has_forty_pairs_of_each_subtask(name):
     assert Counter(pair.subtask for pair in suite.pairs) == dict.fromkeys(map(str, Subtask), PAIRS_PER_SUBTASK)
     assert [pair.pair for pair in suite.pairs] == list(range(240))
     assert suite.digest == suite_digest(suite.pairs)
-    assert (suite.samples, suite.default_judge, suite.held_out_judge) == (2, "pixels", None)
+    assert (suite.samples, suite.default_judge, suite.held_out_judge) == (2, "pixels", "internvl-tiny")
     assert suite.prompts_public
 
 
