@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -90,6 +91,11 @@ class ManyLines(Sound):
 class NoPicture(Sound):
     def answer(self, request: GenerationRequest) -> Generated:
         return Generated(request.key, "picture.png")  # type: ignore[arg-type]
+
+
+class Pixels(Sound):
+    def answer(self, request: GenerationRequest) -> Generated:
+        return Generated(request.key, np.zeros((4, 4, 3), np.uint8))  # type: ignore[arg-type]
 
 
 class NotStorable(Sound):
@@ -192,6 +198,7 @@ IDENTITY = "its identity can be stored and is the same each time"
         (Both, "each answer holds an image or a reason", "holds both"),
         (ManyLines, "each answer holds an image or a reason", "no or several lines: 'refused:\\nbecause'"),
         (NoPicture, "each answer holds an image or a reason", "something that is not an image"),
+        (Pixels, "each answer holds an image or a reason", "got numpy.ndarray; next: PIL.Image.fromarray"),
         (NotStorable, "what it says beside the image can be stored", "without NaN"),
         (NoTime, "what it says beside the image can be stored", "seconds -1.0"),
         (BatchDependent, "a batch equals its images drawn one by one", "largest difference 6/255"),
@@ -317,6 +324,20 @@ def test_a_defective_judgement_is_found(answer: dict[str, Any], check: str, deta
     found = failures(check_judge(Defective))
 
     assert detail in found[check]
+
+
+def test_what_is_no_judgement_is_named() -> None:
+    class Numbers(SoundJudge):
+        def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
+            yield from (0.5 for _ in requests)  # type: ignore[misc]
+
+    class Silent(SoundJudge):
+        def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
+            yield from ()
+
+    said = failures(check_judge(Numbers))
+    assert said == {"answers are of the agreed type": "expected paircomp.types.Judgement, got float"}
+    assert "missing" in failures(check_judge(Silent))["each request is answered exactly once"]
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,13 @@ def to_rgb(image: Image) -> Image:
     """An 8-bit RGB copy; transparent pixels are laid on white, 16-bit and float grey values are scaled to 8 bits.
 
     Raises:
-        UnreadableImageError: the picture has no pixels.
+        UnreadableImageError: the picture has no pixels, or is none of Pillow's.
     """
     from PIL import Image as Pillow
 
+    if not isinstance(image, Pillow.Image):
+        said = f"expected a PIL.Image.Image, got {type(image).__module__}.{type(image).__qualname__}"
+        raise UnreadableImageError(f"{said}; next: PIL.Image.fromarray(pixels), 8 bits a channel")
     if 0 in image.size:
         raise UnreadableImageError(f"image has no pixels ({image.width}x{image.height})")
     if image.mode == "RGB":

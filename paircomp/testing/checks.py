@@ -9,7 +9,8 @@ from typing import Any
 
 from paircomp.runtime.capabilities import identity_of
 
-__all__ = ["PROMPTS", "Check", "attempt", "check_answers", "check_empty_batch", "check_identity", "is_plain_json"]
+__all__ = ["PROMPTS", "Check", "attempt", "check_answers", "check_empty_batch", "check_identity", "check_type",
+           "is_plain_json"]  # fmt: skip
 
 #: Prompts of the embedded world, which every built-in part understands.
 PROMPTS = (
@@ -65,6 +66,13 @@ def check_answers(got: Sequence[tuple[int, ...]], expected: Sequence[tuple[int, 
     unknown = [tuple(key) for key in got if key not in expected]
     twice = sorted({tuple(key) for key in got if got.count(key) > 1})
     return Check(name, passed=False, detail=f"missing {missing}, unknown {unknown}, more than once {twice}")
+
+
+def check_type(answers: Sequence[object], agreed: type) -> Check:
+    """Whether all answers are of the type that the protocol names."""
+    strangers = [answer for answer in answers if not isinstance(answer, agreed)]
+    said = f"expected {agreed.__module__}.{agreed.__name__}, got {type(strangers[0]).__name__}" if strangers else ""
+    return Check("answers are of the agreed type", passed=not strangers, detail=said)
 
 
 def check_empty_batch(call: Callable[[Sequence[Any]], Any]) -> Check:

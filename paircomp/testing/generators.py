@@ -14,6 +14,7 @@ from paircomp.testing.checks import (
     check_answers,
     check_empty_batch,
     check_identity,
+    check_type,
     is_plain_json,
     raised,
 )
@@ -49,6 +50,9 @@ def check_generator(
     trial = _Trial(prompts, tolerance=0 if exact else _TOLERANCE)
     first = open_generator()
     yield from trial.first_batch(first)
+    if trial.strange:  # nothing more can be said of answers that are none
+        yield _closed(first)
+        return
     for name, check in trial.further_checks(first):
         yield attempt(name, check)
     yield _closed(first)
@@ -67,6 +71,7 @@ class _Trial:
         self._requests = [_request(pair, prompt) for pair, prompt in enumerate(prompts)]
         self._tolerance = tolerance
         self._drawn: Pictures = {}
+        self.strange = False
 
     def first_batch(self, generator: ImageGenerator) -> Iterator[Check]:
         """Draw all prompts at once and look at the answers."""
@@ -75,10 +80,10 @@ class _Trial:
         except Exception as error:
             yield Check("a batch is answered", passed=False, detail=raised(error))
             return
-        strangers = [answer for answer in answers if not isinstance(answer, Generated)]
-        if strangers:
-            said = f"expected paircomp.types.Generated, got {type(strangers[0]).__name__}"
-            yield Check("answers are of the agreed type", passed=False, detail=said)
+        agreed = check_type(answers, Generated)
+        if agreed.failed:
+            self.strange = True
+            yield agreed
             return
         yield check_answers([answer.key for answer in answers], [request.key for request in self._requests])
         yield attempt("each answer holds an image or a reason", lambda: _image_or_reason(answers))
@@ -189,7 +194,7 @@ def _fault(answer: Generated) -> str | None:
         return None if told else f"has a reason of no or several lines: {answer.unscored!r}"
     try:
         to_rgb(answer.image)  # type: ignore[arg-type]
-    except (UnreadableImageError, AttributeError) as error:
+    except UnreadableImageError as error:
         return f"holds something that is not an image: {error}"
     return None
 

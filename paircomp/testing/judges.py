@@ -13,8 +13,8 @@ from paircomp.testing.checks import (
     check_answers,
     check_empty_batch,
     check_identity,
+    check_type,
     is_plain_json,
-    raised,
 )
 from paircomp.types import ImageKey, Judgement, JudgeRequest, Question
 
@@ -33,11 +33,14 @@ def check_judge(open_judge: Callable[[], Judge], *, prompts: Sequence[str] = PRO
     requests = [_request(pair, prompts) for pair in range(len(prompts))]
     first = open_judge()
     answers: list[Judgement] = []
-    try:
-        answers += first.judge(requests)
-    except Exception as error:
-        yield Check("a batch is answered", passed=False, detail=raised(error))
-    else:
+    answered = attempt("a batch is answered", lambda: _answered(first, requests, answers))
+    if answered.failed:
+        yield answered
+    if (agreed := check_type(answers, Judgement)).failed:  # nothing more can be said of answers that are none
+        yield agreed
+        yield _closed(first)
+        return
+    if not answered.failed:
         expected = [(*request.key, question.judged_prompt) for request in requests for question in request.questions]
         yield check_answers([(*answer.key, answer.judged_prompt) for answer in answers], expected)
         yield attempt("each answer holds a score in [0, 1] or a reason", lambda: _score_or_reason(answers))
@@ -48,6 +51,11 @@ def check_judge(open_judge: Callable[[], Judge], *, prompts: Sequence[str] = PRO
     fresh = open_judge()
     yield attempt("its identity is the same each time", lambda: check_identity(first, fresh))
     yield _closed(fresh)
+
+
+def _answered(judge: Judge, requests: Sequence[JudgeRequest], answers: list[Judgement]) -> Check:
+    answers += judge.judge(requests)
+    return Check("a batch is answered", passed=True)
 
 
 def _further_checks(
