@@ -33,6 +33,7 @@ __all__ = ["evaluate_command", "generate_command", "judge_command"]
 
 _out = click.option("--out", type=click.Path(path_type=Path), metavar="RUN",
                     help="The run folder.  [default: runs/<model>--<suite>--seed<seed>]")  # fmt: skip
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 _images = click.option("--images", type=click.Path(path_type=Path), metavar="DIR",
                        help="Judge existing images named {pair}_{prompt}_{sample}.png instead of drawing.")  # fmt: skip
 
@@ -170,6 +171,7 @@ def _written(evaluated: EvaluatedRun, report: Report, judge: str) -> list[Path]:
 @_out
 @store_option
 @shard_option
+@_as_json
 @common_options
 def generate_command(**given: Any) -> None:
     """Draw the images of a suite; run it again to resume."""
@@ -178,8 +180,8 @@ def generate_command(**given: Any) -> None:
     evaluation = evaluation_of(given)
     run = evaluation.open_run()
     with _stdout_kept_for_results():
-        evaluation.generate(run, progress_for())
-    click.echo(str(run.path))
+        done = evaluation.generate(run, progress_for())
+    _say_done(run, done, as_json=given["as_json"])
     click.echo(f"next: paircomp judge {run.path}", err=True)
 
 
@@ -191,6 +193,7 @@ def generate_command(**given: Any) -> None:
 @_images
 @_out
 @shard_option
+@_as_json
 @common_options
 def judge_command(run: Path | None, **given: Any) -> None:
     """Judge the images of RUN, or any folder of officially named images; run it again to resume.
@@ -211,9 +214,14 @@ def judge_command(run: Path | None, **given: Any) -> None:
     else:
         evaluation, opened = _of_run(run, given)
     with _stdout_kept_for_results():
-        evaluation.judge_run(opened, progress)
-    click.echo(str(opened.path))
+        done = evaluation.judge_run(opened, progress)
+    _say_done(opened, done, as_json=given["as_json"])
     click.echo(f"next: paircomp report {opened.path}", err=True)
+
+
+def _say_done(run: Run, done: StepCount, *, as_json: bool) -> None:
+    """The run's folder, or what the step did as one object."""
+    click.echo(json.dumps({"run": str(run.path), **done.to_json()}) if as_json else str(run.path))
 
 
 def _of_run(path: Path, given: dict[str, Any]) -> tuple[Evaluation, Run]:

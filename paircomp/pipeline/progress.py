@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from paircomp.run_store import ImageIndex
 
@@ -35,6 +35,11 @@ class StepCount:
     seconds: float = 0.0
     usd: float = 0.0
     images: ImageIndex | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the images."""
+        names = ("step", "total", "cached", "new", "unscored", "dropped", "seconds", "usd")
+        return {name: getattr(self, name) for name in names}
 
 
 class Progress(Protocol):

@@ -52,6 +52,17 @@ def test_the_steps_alone_equal_eval(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out == whole
 
 
+def test_the_steps_alone_tell_a_program_what_they_did(capfd: pytest.CaptureFixture[str]) -> None:
+    for command, total in ((["generate", "--model", "sketch", "--limit", "6", "--out", "steps"], 24),
+                           (["judge", "steps", "--limit", "6"], 48)):  # fmt: skip
+        for new, cached in ((total, 0), (0, total)):
+            assert run([*command, "--json"]) == 0
+            said = json.loads(capfd.readouterr().out)
+            counts = {"total": total, "cached": cached, "new": new, "unscored": 0, "dropped": 0, "usd": 0}
+            assert said.pop("seconds") >= 0
+            assert said == {"run": "steps", "step": command[0], **counts}
+
+
 def test_a_second_eval_has_nothing_to_do(capfd: pytest.CaptureFixture[str]) -> None:
     run(["eval", "--model", "sketch", "--limit", "6"])
     capfd.readouterr()
