@@ -63,6 +63,7 @@ SUITES = {
     f"shapes-{name}": lambda name=name: replace(shapes_suite(), name=f"shapes-{name}", held_out_judge=name)
     for name in ("strict", "half", "broken", "absent", "pixels")
 }
+SUITES["shapes-alone"] = lambda: replace(shapes_suite(), name="shapes-alone", held_out_judge=None)
 MODELS = (
     ModelSpec(name="tuned", adapter="sketch", trained_with_judge="pixels", suite="shapes-strict"),
     ModelSpec(name="tuned-strict", adapter="sketch", trained_with_judge="strict", suite="shapes-strict"),
@@ -129,7 +130,7 @@ def test_a_second_command_asks_the_held_out_judge_nothing_new(capfd: pytest.Capt
         ("shapes-broken", "broken MISSING: .*no weights on this machine"),
         ("shapes-absent", "absent MISSING: .*unknown judge 'absent'"),
         ("shapes-pixels", "MISSING: .*'pixels' itself, this model's training reward"),
-        ("shapes", "MISSING: .*suite 'shapes' names no held-out judge"),
+        ("shapes-alone", "MISSING: .*suite 'shapes-alone' names no held-out judge"),
     ],
 )
 def test_the_first_line_says_when_there_is_no_second_opinion(

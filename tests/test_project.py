@@ -217,7 +217,5 @@ def test_the_readme_marks_the_command_that_continuous_integration_runs() -> None
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
     (block,) = re.findall(r"^<!-- test-command -->\n+```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    assert (
-        block.strip()
-        == 'python -m pip install -c constraints.txt -e ".[dev,diffusion,api,train,data,ray]" && python -m pytest'
-    )
+    install = 'python -m pip install -c constraints.txt -e ".[dev,diffusion,api,train,data,ray]"'
+    assert block.strip() == f"{install} && python -m pytest -n 2 --dist loadfile"

@@ -143,7 +143,7 @@ def badges(row: BoardRow) -> list[Markup]:
     found = [badge(said["provenance"], said["provenance"], title=said["source"])]
     if row.entry.verification:
         checks = row.entry.verification
-        found.append(badge(str(checks.get("badge", "verified")), "verified", title=str(checks.get("explained", ""))))
+        found.append(badge(checks["badge"], "verified", title=checks["explained"]))
     if row.ran_remote_code:
         found.append(badge("ran remote code", "warning", title="Code of the checkpoint was run to draw the images."))
     if any(reason.startswith("trained") for reason in row.unranked):

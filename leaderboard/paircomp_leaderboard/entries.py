@@ -31,6 +31,18 @@ __all__ = ["ENTRY_SCHEMA", "VERIFICATION_SCHEMA", "Entry", "entry_schema", "fold
 
 ENTRY_SCHEMA: Final = "paircomp-entry/1"
 VERIFICATION_SCHEMA: Final = "paircomp-verification/1"
+_TEXT: Final = {"type": "string"}
+_VERIFICATION: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["schema", "badge", "explained", "checks"],
+    "properties": {
+        "schema": {"const": VERIFICATION_SCHEMA}, "badge": _TEXT, "explained": _TEXT,
+        "checks": {"type": "array", "items": {
+            "type": "object", "required": ["name", "outcome", "said"],
+            "properties": {"name": _TEXT, "outcome": _TEXT, "said": _TEXT},
+        }},
+    },
+}  # fmt: skip
 _MOST_BYTES: Final = 256 * 2**20
 _HIDDEN: Final = re.compile(r"[._].*")
 
@@ -152,6 +164,8 @@ def read_entry(path: Path) -> Entry:
         raise EntryError(path, faults)
     proof = path / "verification.json"
     verification = _read_json(proof, path) if proof.is_file() else None
+    if verification is not None and (faults := schema_faults(verification, _VERIFICATION)):
+        raise EntryError(path, [f"verification.json: {fault}" for fault in faults])
     return Entry(path.name, said, pairs, path, verification)
 
 

@@ -184,10 +184,9 @@ def _verification(row: BoardRow) -> Markup | None:
     proof = row.entry.verification
     if not proof:
         return None
-    checks = [check for check in proof.get("checks", []) if isinstance(check, Mapping)]
-    lines = [(str(check.get("name")), f"{check.get('outcome')}: {check.get('said')}") for check in checks]
+    lines = [(check["name"], f"{check['outcome']}: {check['said']}") for check in proof["checks"]]
     return section("Verification", definitions([(printable(name), printable(said)) for name, said in lines]),
-                   lead=str(proof.get("explained", "")))  # fmt: skip
+                   lead=proof["explained"])  # fmt: skip
 
 
 def _values(values: Mapping[str, Any]) -> Markup:

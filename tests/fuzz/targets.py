@@ -121,7 +121,7 @@ def suite(data: bytes) -> None:
 
 
 def run(data: bytes) -> None:
-    """A run folder that somebody sends: read, reported, exported, packed and resumed."""
+    """A run folder that somebody sends: reported, exported, packed or resumed."""
     choices = Choices(data)
     folder = workplace() / "run"
     shutil.rmtree(folder, ignore_errors=True)
@@ -131,9 +131,8 @@ def run(data: bytes) -> None:
     for _ in range(1 + choices.number(2)):
         name = choices.one_of(texts if choices.number(8) else files)
         (folder / name).write_bytes(_spoilt_file(name.name, (folder / name).read_bytes(), choices))
-    for use in (_report, _frames, _pack, _resume):
-        with refusing_in_a_line():
-            use(folder)
+    with refusing_in_a_line():
+        choices.one_of((_report, _frames, _pack, _resume))(folder)
 
 
 def _report(folder: Path) -> None:

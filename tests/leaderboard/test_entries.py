@@ -99,6 +99,26 @@ def test_what_is_wrong_with_an_entry_is_named(
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"checks": None}, "verification.json: checks"),
+        ({"checks": [{"name": "archive"}]}, "'outcome' is missing"),
+        ({"badge": 3}, "verification.json: badge"),
+        ({"schema": "another/1"}, "verification.json: schema"),
+    ],
+)
+def test_what_is_wrong_with_a_verification_is_named(edited: Callable[..., Path], said: Any, fault: str) -> None:
+    path = edited(lambda entry: None)
+    sound = {"schema": "paircomp-verification/1", "badge": "verified arithmetic", "explained": "", "checks": []}
+    (path / "verification.json").write_text(json.dumps(sound))
+    assert read_entry(path).verification == sound
+    (path / "verification.json").write_text(json.dumps({**sound, **said}))
+    with pytest.raises(EntryError) as error:
+        read_entry(path)
+    assert fault in str(error.value)
+
+
 def test_every_faulty_line_and_entry_is_named_at_once(edited: Callable[..., Path]) -> None:
     path = edited(lambda entry: None)
     lines = (path / "pairs.jsonl").read_text().splitlines()
