@@ -77,7 +77,7 @@ def _places() -> Tensor:
     along = torch.linspace(-1, 1, SIDE // PATCH)
     smooth = torch.stack([along, (math.pi * along).sin(), (math.pi * along).cos()], dim=-1)  # [8, 3]
     smooth = _PLACED * smooth / smooth.std(dim=0) / math.sqrt(2 * smooth.shape[1])
-    rows, columns = smooth @ torch.randn(2, smooth.shape[1], _WIDTH)  # [8, H] each
+    rows, columns = (smooth @ torch.randn(2, smooth.shape[1], _WIDTH)).unbind()  # [8, H] each
     return (rows[:, None] + columns).flatten(0, 1)
 
 

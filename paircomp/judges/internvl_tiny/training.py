@@ -98,7 +98,7 @@ class Student(nn.Module):
         self, model: InternVLForConditionalGeneration, conversation: Conversation, *, telling: float = 1.0
     ) -> None:
         super().__init__()
-        self._weights = torch.ones(model.config.text_config.vocab_size)
+        self._weights = torch.ones(model.lm_head.out_features)
         self._weights[list(conversation.telling)] = telling
         self.model, self._conversation = model, conversation
         self._opening = torch.tensor(conversation.opening)
