@@ -31,7 +31,7 @@ def supervised_manifest(recipe: SftRecipe, checkpoint: str) -> dict[str, Any]:
         "method": "sft",
         "trained_with_judge": None,
         "start": recipe.start.model or checkpoint,
-        "recipe": asdict(recipe),
+        "recipe": _recipe_of(recipe),
     }
 
 
@@ -42,8 +42,13 @@ def reinforced_manifest(recipe: RLRecipe) -> dict[str, Any]:
         "method": "rl",
         "trained_with_judge": recipe.reward.judge,
         "start": recipe.policy.checkpoint,
-        "recipe": {name: section for name, section in asdict(recipe).items() if name != "tracking"},
+        "recipe": _recipe_of(recipe),
     }
+
+
+def _recipe_of(recipe: SftRecipe | RLRecipe) -> dict[str, Any]:
+    """What made the weights: all sections but that of the onlookers."""
+    return {name: section for name, section in asdict(recipe).items() if name != "tracking"}
 
 
 def write_model_files(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -65,6 +65,7 @@ def train(
     report_every: int = 20,
     evaluate: Callable[[int], None] | None = None,
     encode: Encode | None = None,
+    tell: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> None:
     """Train the policy in place; continue where an earlier call on the same folder stopped.
 
@@ -78,6 +79,7 @@ def train(
         evaluate: called with the number of finished steps at each checkpoint.
         encode: the image tokens of pictures, ``[B, N]``, where they are known better than the policy's image tokenizer
             finds them.
+        tell: called with the number of finished steps and the numbers of each line of metrics.
 
     Raises:
         RunError: the folder holds a training of another plan, or the loss is not finite.
@@ -94,8 +96,10 @@ def train(
         losses.append(loss)
         done = step + 1
         if done % report_every == 0 or done == plan.steps:
-            _report(folder, done, plan, losses, norm, time.monotonic() - began)
+            numbers = _report(folder, done, plan, losses, norm, time.monotonic() - began)
             losses.clear()
+            if tell is not None:
+                tell(done, numbers)
         if done % checkpoint_every == 0 or done == plan.steps:
             _keep(folder, done, plan, learner)
             if evaluate is not None:
@@ -150,14 +154,16 @@ def _gradients(policy: Policy, prompts: Sequence[str], tokens: Tensor, plan: Sft
     return total
 
 
-def _report(folder: Path, done: int, plan: SftPlan, losses: Sequence[float], norm: float, seconds: float) -> None:
+def _report(
+    folder: Path, done: int, plan: SftPlan, losses: Sequence[float], norm: float, seconds: float
+) -> dict[str, float]:
     mean = sum(losses) / max(1, len(losses))
-    line = {"step": done, "loss": mean, "gradient_norm": norm, "rate": plan.rate_at(done - 1),
-            "seconds": round(seconds, 2)}  # fmt: skip
+    numbers = {"loss": mean, "gradient_norm": norm, "rate": plan.rate_at(done - 1), "seconds": round(seconds, 2)}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _METRICS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(json.dumps({"step": done, **numbers}) + "\n")
     _LOG.info("sft: step %d of %d, loss %.4f, %.0f s", done, plan.steps, mean, seconds)
+    return numbers
 
 
 @dataclass

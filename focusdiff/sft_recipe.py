@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from focusdiff.janus_tiny.plans import ImageTokenizerPlan
+from focusdiff.observers.recipe import TrackerName, doubled
 from focusdiff.recipe import PolicyRecipe
 from focusdiff.sft_plan import SftPlan
 
-__all__ = ["ExamplesRecipe", "SftRecipe", "SftRunRecipe", "StartRecipe"]
+__all__ = ["ExamplesRecipe", "SftRecipe", "SftRunRecipe", "SftTrackingRecipe", "StartRecipe"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,24 @@ class SftRunRecipe:
 
 
 @dataclass(frozen=True)
+class SftTrackingRecipe:
+    """Who is told of the run. A run may be continued with another section: nothing here changes its weights.
+
+    Attributes:
+        trackers: where the numbers of ``metrics.jsonl`` are sent, through accelerate. Keys of services come from their
+            own environment or login and are written nowhere.
+        project: what services file the run under; the run itself is called by its folder's name.
+    """
+
+    trackers: tuple[TrackerName, ...] = ()
+    project: str = "focusdiff"
+
+    def faults(self) -> Iterator[str]:
+        """What does not fit, each in words."""
+        yield from doubled(self, "trackers")
+
+
+@dataclass(frozen=True)
 class SftRecipe:
     """A supervised training.
 
@@ -83,6 +102,7 @@ class SftRecipe:
         policy: whose weights are trained.
         start: weights that are made instead of read.
         run: threads and checkpoints.
+        tracking: who is told of the run.
     """
 
     examples: ExamplesRecipe
@@ -90,3 +110,4 @@ class SftRecipe:
     policy: PolicyRecipe = field(default_factory=PolicyRecipe)
     start: StartRecipe = field(default_factory=StartRecipe)
     run: SftRunRecipe = field(default_factory=SftRunRecipe)
+    tracking: SftTrackingRecipe = field(default_factory=SftTrackingRecipe)

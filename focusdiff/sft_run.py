@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from focusdiff.examples import DRAWN, open_examples
 from focusdiff.model_files import supervised_manifest, write_model_files
@@ -12,6 +15,9 @@ from focusdiff.sft_recipe import SftRecipe
 from focusdiff.threads import processor_threads
 from paircomp.runtime.checkpoints import torch_dtype
 from paircomp.runtime.files import StepLock
+
+if TYPE_CHECKING:
+    from focusdiff.observers.trackers import Trackers
 
 __all__ = ["run_sft"]
 
@@ -34,7 +40,11 @@ def run_sft(recipe: SftRecipe, folder: Path, *, device: str = "cpu") -> Path:
         RunError: another process trains in the folder, or it holds another training.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with StepLock(folder / "locks" / "sft", step="sft"), processor_threads(recipe.run.threads):
+    with (
+        StepLock(folder / "locks" / "sft", step="sft"),
+        processor_threads(recipe.run.threads),
+        _trackers(recipe, folder) as trackers,
+    ):
         checkpoint = _begun(recipe, folder)
         policy = load_policy(
             recipe.policy.name, checkpoint, options=recipe.policy.options, device=device,
@@ -43,12 +53,26 @@ def run_sft(recipe: SftRecipe, folder: Path, *, device: str = "cpu") -> Path:
         train(
             policy, open_examples(recipe.examples), recipe.training, folder,
             checkpoint_every=recipe.run.checkpoint_every, encode=_known_tokens(recipe),
+            tell=trackers.send if trackers else None,
         )  # fmt: skip
         if recipe.run.weights:
             policy.module.to(torch_dtype(recipe.run.weights))
         policy.save(folder / _MODEL)
         write_model_files(folder / _MODEL, supervised_manifest(recipe, checkpoint))
     return folder / _MODEL
+
+
+@contextmanager
+def _trackers(recipe: SftRecipe, folder: Path) -> Iterator[Trackers | None]:
+    """The trackers that the recipe names, opened before anything is trained and closed in any case."""
+    asked = recipe.tracking
+    if not asked.trackers:
+        yield None
+        return
+    from focusdiff.observers.trackers import Trackers
+
+    with closing(Trackers(asked.trackers, project=asked.project, run=folder)) as trackers:
+        yield trackers
 
 
 def _begun(recipe: SftRecipe, folder: Path) -> str:

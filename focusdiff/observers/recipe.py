@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["TrackerName", "TrackingRecipe"]
+__all__ = ["TrackerName", "TrackingRecipe", "doubled"]
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
@@ -49,6 +49,12 @@ class TrackingRecipe:
                 yield f"{name}: expected a count from 0, got {getattr(self, name)}"
         if self.samples < 1:
             yield f"samples: expected a count from 1, got {self.samples}"
-        for name in ("trackers", "evaluate_judges"):
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
-                yield f"{name}: expected different names, got {list(getattr(self, name))}"
+        yield from doubled(self, "trackers", "evaluate_judges")
+
+
+def doubled(section: object, *fields: str) -> Iterator[str]:
+    """Which of a section's fields name something twice, each in words."""
+    for name in fields:
+        named = getattr(section, name)
+        if len(set(named)) < len(named):
+            yield f"{name}: expected different names, got {list(named)}"

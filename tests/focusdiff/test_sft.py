@@ -9,8 +9,10 @@ import math
 import pytest
 
 from focusdiff.examples import CleanPairs, open_examples
+from focusdiff.recipe import PolicyRecipe
+from focusdiff.recipe_reading import read_recipe
 from focusdiff.sft_plan import SftPlan
-from focusdiff.sft_recipe import ExamplesRecipe
+from focusdiff.sft_recipe import ExamplesRecipe, SftRecipe, SftTrackingRecipe
 from focusdiff.shapes_pairs import ShapesPairs
 from paircomp.errors import ConfigError, RunError
 
@@ -145,9 +147,6 @@ def test_a_source_that_is_neither_a_name_nor_a_path_is_refused():
 
 
 def test_the_shipped_recipe_reads_and_wrong_ones_name_all_their_faults(tmp_path):
-    from focusdiff.recipe_reading import read_recipe
-    from focusdiff.sft_recipe import SftRecipe
-
     recipe = read_recipe(SftRecipe, "shapes", folder="sft")
     assert (recipe.start.model, recipe.run.threads, recipe.training.optimiser) == ("janus-tiny", 1, "muon")
     with pytest.raises(ConfigError) as raised:
@@ -173,6 +172,34 @@ def test_the_command_makes_a_checkpoint_that_its_generator_loads(tmp_path):
     manifest = json.loads((tmp_path / "model" / "training.json").read_text())
     assert manifest["trained_with_judge"] is None
     assert manifest["recipe"]["training"]["steps"] == 2
+
+
+def test_trackers_get_each_line_of_metrics_and_the_manifest_does_not_name_them(begun, tmp_path):
+    from focusdiff.sft_run import run_sft
+    from paircomp_adapters.janus import janus
+
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = SftRecipe(
+        ExamplesRecipe("shapes"), PLAN, PolicyRecipe("janus", checkpoint=str(begun), dtype="float32"),
+        tracking=SftTrackingRecipe(trackers=("tensorboard",)),
+    )  # fmt: skip
+    model = run_sft(recipe, tmp_path)
+
+    found = events.EventAccumulator(str(tmp_path / "tensorboard"))
+    found.Reload()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [PLAN.steps]
+    for name in ("loss", "gradient_norm", "rate"):
+        assert [(each.step, each.value) for each in found.Scalars(name)] == [
+            (line["step"], pytest.approx(line[name])) for line in lines
+        ], name
+    assert "tracking" not in json.loads((model / "training.json").read_text())["recipe"]
+    assert janus(checkpoint=str(model)).identity["dtype"] == "float32"
+
+
+def test_a_tracker_named_twice_is_refused():
+    with pytest.raises(ConfigError, match=r"trackers: expected different names, got \['wandb', 'wandb'\]"):
+        read_recipe(SftRecipe, "shapes", folder="sft", values={"tracking.trackers": ["wandb", "wandb"]})
 
 
 def test_drawn_pictures_train_a_model_made_here_on_the_tokens_that_they_were_drawn_from(begun, tmp_path):
