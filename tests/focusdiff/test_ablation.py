@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from focusdiff.ablation.arms import ARMS, Arm, arm_named
-from focusdiff.ablation.command import ablate_command
 from focusdiff.ablation.comparing import Comparisons, seed_mean
 from focusdiff.ablation.curves import draw_curves
 from focusdiff.ablation.results import ArmResult, Measured, read_results, result_path, write_result
 from focusdiff.ablation.scheduling import open_work, run_all
 from focusdiff.ablation.table import ablation_tables, to_markdown
 from focusdiff.ablation.worker import Job, TrainedArm, do_job
+from focusdiff.commands import focusdiff
 from paircomp.errors import ConfigError, RunMismatchError, UnknownNameError
 from paircomp.scoring import PairValues
 
@@ -179,7 +179,7 @@ def test_a_seed_without_all_its_measurements_shortens_no_curve(tmp_path: Path) -
 def test_the_command_shows_what_there_is(tmp_path: Path) -> None:
     write_result(tmp_path, result("base", 0, 0.0))
     write_result(tmp_path, result("pair", 0, 0.2))
-    said = CliRunner().invoke(ablate_command, ["--out", str(tmp_path), "--table-only", "--json"])
+    said = CliRunner().invoke(focusdiff, ["ablate", "--out", str(tmp_path), "--table-only", "--json"])
     assert said.exit_code == 0, said.output
     assert json.loads(said.stdout)["results"] == [["base", 0], ["pair", 0]]
     assert "Pair-GRPO" in (tmp_path / "table.md").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
+from focusdiff.commands import focusdiff  # noqa: E402
 from focusdiff.dry_run import showing  # noqa: E402
 from focusdiff.dry_run.estimates import MachineRates, StepMembers, least_seconds, memory_needed, saved_for_backward  # noqa: E402
 from focusdiff.dry_run.rehearsal import rehearse  # noqa: E402
@@ -19,7 +20,6 @@ from focusdiff.member_passes import checkpoint_gradients  # noqa: E402
 from focusdiff.policies import load_policy  # noqa: E402
 from focusdiff.recipe import RLRecipe  # noqa: E402
 from focusdiff.recipe_reading import read_recipe  # noqa: E402
-from focusdiff.rl_command import rl_command  # noqa: E402
 from focusdiff.shapes_pairs import ShapesPairs  # noqa: E402
 from paircomp.plugins import Registry  # noqa: E402
 from tests.adapters.tiny_janus import save_tiny_janus  # noqa: E402
@@ -147,7 +147,7 @@ def test_nothing_is_missing_for_the_embedded_recipe() -> None:
 def test_what_is_missing_is_named_at_once_and_stood_in_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.chdir(tmp_path)
-    said = CliRunner().invoke(rl_command, ["--recipe", "janus-pro-7b", "--dry-run", "--processes", "8", *_PLAIN])
+    said = CliRunner().invoke(focusdiff, ["rl", "--recipe", "janus-pro-7b", "--dry-run", "--processes", "8", *_PLAIN])
     fault = str(said.exception)
     assert said.exit_code != 0
     for part in ("deepseek-community/Janus-Pro-7B", "focusdiff-pairs", "InternVL2_5-26B"):
@@ -161,12 +161,12 @@ def test_what_is_missing_is_named_at_once_and_stood_in_for(tmp_path: Path, monke
 
 def test_a_run_that_does_not_fit_says_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(showing, "device_memory", lambda device: 2**20)
-    said = CliRunner().invoke(rl_command, ["--dry-run"])
+    said = CliRunner().invoke(focusdiff, ["rl", "--dry-run"])
     assert "micro_batch" in str(said.exception)
     assert "1 MiB" in str(said.exception)
 
 
 def test_a_real_run_needs_its_folder() -> None:
-    said = CliRunner().invoke(rl_command, ["--recipe", "shapes"])
+    said = CliRunner().invoke(focusdiff, ["rl", "--recipe", "shapes"])
     assert said.exit_code == 2
     assert "--out" in said.output
