@@ -20,7 +20,8 @@ __all__ = ["rl_command"]
     default="shapes",
     show_default=True,
     metavar="NAME|FILE",
-    help="A recipe that ships (shapes, janus-pro-1b, janus-pro-7b, janus-pro-7b-official) or a TOML file.",
+    help="A recipe that ships (shapes, janus-tiny-focusdiff, janus-pro-1b, janus-pro-7b, janus-pro-7b-official), "
+    "or a TOML file.",
 )
 @click.option("--checkpoint", metavar="PATH|ID", help="The policy's weights; default the recipe's.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")

@@ -8,6 +8,7 @@ import pytest
 
 from focusdiff.recipe import RLRecipe
 from focusdiff.recipe_reading import read_recipe, shipped_recipes
+from focusdiff.rl_command import rl_command
 from focusdiff.schedules import OFFICIAL_PROBABILITY
 from paircomp.errors import ConfigError, UnknownNameError
 from paircomp.plugins import Registry
@@ -82,3 +83,9 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
         read_recipe(RLRecipe, "shapez", folder="rl")
     with pytest.raises(ConfigError, match=r"cannot be read"):
         read_recipe(RLRecipe, str(tmp_path / "gone.toml"), folder="rl")
+
+
+def test_the_command_names_every_recipe_that_ships() -> None:
+    (option,) = (each for each in rl_command.params if each.name == "recipe")
+    named = option.help.partition("(")[2].partition(")")[0].split(", ")  # type: ignore[attr-defined]
+    assert sorted(named) == sorted(shipped_recipes("rl"))
