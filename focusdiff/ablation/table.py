@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -199,15 +200,57 @@ def _markdown_lines(table: TextTable) -> Iterator[str]:
 
 
 def to_terminal(tables: Iterable[TextTable]) -> RenderableType:
-    """A Rich renderable of all tables."""
-    return Group(*(part for table in tables for part in _terminal_parts(table)))
+    """A Rich renderable of all tables; one that is wider than the terminal is cut into several, side after side."""
+    return Group(*(_Fitting(table) for table in tables))
 
 
-def _terminal_parts(table: TextTable) -> Iterator[RenderableType]:
-    rendered = Table(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, column in enumerate(table.columns):
-        rendered.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
-    for row in table.rows:
-        rendered.add_row(*map(Text, row))
-    yield rendered
-    yield Text(table.note + "\n", style="dim")
+@dataclass(frozen=True)
+class _Fitting:
+    """A table whose columns are shown in as many blocks as the width needs; each names the rows again."""
+
+    table: TextTable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = [_Column.of(self.table, place) for place in range(len(self.table.columns))]
+        title: Text | None = Text(self.table.title, style="bold")
+        for block in _blocks(columns, options.max_width):
+            rendered = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+            for place, column in enumerate(block):
+                rendered.add_column(column.heading, justify="right" if place else "left", width=column.width)
+            for row in zip(*(column.cells for column in block), strict=True):
+                rendered.add_row(*map(Text, row))
+            yield rendered
+            title = None
+        yield Text(self.table.note + "\n", style="dim")
+
+
+@dataclass(frozen=True)
+class _Column:
+    heading: str
+    cells: tuple[str, ...]
+    width: int
+
+    @classmethod
+    def of(cls, table: TextTable, place: int) -> _Column:
+        """A column as a terminal shows it: intervals below their means, headings broken between words."""
+        heading = table.columns[place]
+        if heading not in _HEADINGS.values():
+            heading = heading.replace("_", " ")
+        cells = tuple(row[place].replace(" [", "\n[").replace(" {", "\n{") for row in table.rows)
+        lines = [line for cell in cells for line in cell.split("\n")]
+        return cls(heading, cells, max(map(cell_len, [*heading.split(), *lines])))
+
+
+def _blocks(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:
+    """Columns that fit side by side, the first of all before each block."""
+    first, *others = columns
+    edges, between = 2, 3  # characters of the box around a row and between two columns
+    block: list[_Column] = []
+    taken = edges + first.width
+    for column in others:
+        if block and taken + between + column.width > width:
+            yield [first, *block]
+            block, taken = [], edges + first.width
+        block.append(column)
+        taken += between + column.width
+    yield [first, *block]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from focusdiff.ablation.arms import ARMS, Arm, arm_named
 from focusdiff.ablation.comparing import Comparisons, seed_mean
 from focusdiff.ablation.curves import draw_curves
 from focusdiff.ablation.results import ArmResult, Measured, read_results, result_path, write_result
 from focusdiff.ablation.scheduling import open_work, run_all
-from focusdiff.ablation.table import ablation_tables, to_markdown
+from focusdiff.ablation.table import ablation_tables, to_markdown, to_terminal
 from focusdiff.ablation.worker import Job, TrainedArm, do_job
 from focusdiff.commands import focusdiff
 from paircomp.errors import ConfigError, RunMismatchError, UnknownNameError
@@ -154,6 +157,21 @@ def test_tables_show_what_is_there_and_dashes_for_the_rest() -> None:
     assert all(line.count("|") == text.splitlines()[2].count("|") for line in text.splitlines()[2:6])
     took = tables["What training took"]
     assert took.rows[0][:4] == ("vanilla GRPO", "70", "–", "2.0")  # noqa: RUF001
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_terminal_of_any_width_shows_every_cell_whole(width: int) -> None:
+    held = [result(arm, seed, 0.1 + seed / 100) for arm in ("base", "vanilla", "pair") for seed in range(2)]
+    tables = ablation_tables(held, judge="pixels")
+    terminal = Console(width=width, file=io.StringIO())
+    for table in tables:
+        with terminal.capture() as captured:
+            terminal.print(to_terminal([table]))
+        text = captured.get()
+        assert max(map(len, text.splitlines())) <= width
+        for row in table.rows:
+            pieces = [piece for cell in row for piece in re.split(r" (?=[\[{])", cell)]
+            assert [piece for piece in pieces if piece not in text] == [], table.title
 
 
 def test_curves_are_drawn_the_same_for_the_same_results(tmp_path: Path) -> None:
