@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from paircomp.errors import JudgeError
@@ -168,7 +169,14 @@ def judging_runner(judge: Judge, who: str, size: BatchSize) -> BatchRunner[Judge
         who=who,
         failure=JudgeError,
         batch_size=size,
+        narrowed=_narrowed,
     )
+
+
+def _narrowed(request: JudgeRequest, is_open: Callable[[tuple[int, ...]], bool]) -> JudgeRequest:
+    """A request without the questions that were answered before something broke."""
+    open_questions = tuple(each for each in request.questions if is_open((*request.key, each.judged_prompt)))
+    return replace(request, questions=open_questions)
 
 
 def judgement_records(

@@ -125,6 +125,7 @@ class BatchRunner(Generic[Request, Answer]):
         who: named in messages, for instance ``generator 'sketch'``.
         failure: the error class for a broken contract.
         batch_size: largest batch; adapted to what went well and what did not fit.
+        narrowed: what is left to ask of a request, given whether a key is still open; default the whole of it.
     """
 
     def __init__(
@@ -136,12 +137,14 @@ class BatchRunner(Generic[Request, Answer]):
         who: str,
         failure: type[AdapterError],
         batch_size: BatchSize,
+        narrowed: Callable[[Request, Callable[[Key], bool]], Request] = lambda request, is_open: request,
     ) -> None:
         self._call = call
         self._expected = expected
         self._answered = answered
         self._who = who
         self._failure = failure
+        self._narrowed = narrowed
         self._failures = 0
         self.batch_size = batch_size
 
@@ -184,8 +187,12 @@ class BatchRunner(Generic[Request, Answer]):
             self._refuse_too_few(batch, open_keys)
             self.batch_size.went_well(len(batch), time.perf_counter() - started)
         else:
-            left = [request for request in batch if any(key in open_keys for key in self._expected(request))]
-            yield from self._recover(left, trouble, size=len(batch))
+            yield from self._recover(self._left(batch, open_keys), trouble, size=len(batch))
+
+    def _left(self, batch: list[Request], open_keys: dict[Key, Request]) -> list[Request]:
+        """Requests that lack an answer, without what was answered of them."""
+        left = [request for request in batch if any(key in open_keys for key in self._expected(request))]
+        return [self._narrowed(request, open_keys.__contains__) for request in left]
 
     def _answers(self, batch: list[Request]) -> Generator[Answer, None, None]:
         """What the adapter yields; closing this tells the adapter that nobody listens any more."""

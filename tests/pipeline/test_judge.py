@@ -215,6 +215,23 @@ def test_a_failing_question_is_unscored_and_asked_again(run: Run) -> None:
     assert judge(run, SteadyJudge()).new == 1
 
 
+@pytest.mark.parametrize("batch", [1, 8])
+def test_what_was_answered_before_a_judge_broke_is_not_asked_again(batch: int, run: Run) -> None:
+    class Breaking(SteadyJudge):
+        def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
+            for judgement in super().judge(requests):
+                if judgement.key == (1, 1, 1) and judgement.judged_prompt == 1:
+                    raise TimeoutError("no answer in 30 s")
+                yield judgement
+
+    breaking = Breaking()
+    count = judge(run, breaking, cross=True, batch=batch)
+    assert (count.total, count.new, count.unscored) == (32, 32, 1)
+    assert [asked for asked in breaking.asked if asked[:3] == (1, 1, 1)].count((1, 1, 1, 0)) == 1
+    assert np.isnan(scores(run)).sum() == 1
+    assert judge(run, SteadyJudge(), cross=True).new == 1
+
+
 def test_the_same_judge_with_other_settings_is_refused(run: Run) -> None:
     class Versioned(SteadyJudge):
         identity = {"version": 1}
