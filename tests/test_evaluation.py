@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import paircomp
-from paircomp.errors import ConfigError, RunMismatchError, SuiteError
+from paircomp.errors import ConfigError, GenerationError, RunMismatchError, SuiteError
 from paircomp.report.schema import report_schema
 
 
@@ -57,6 +57,31 @@ def test_an_edited_function_gets_a_run_of_its_own() -> None:
     second = paircomp.evaluate(lambda prompt: Image.new("RGB", (32, 32), "blue"), limit=1)
     assert first.run.path != second.run.path
     assert first.run.generator["seeded"] is False
+
+
+def test_what_a_function_raises_is_a_reason_and_the_others_are_drawn() -> None:
+    def fragile(prompt: str, seed: int) -> Image.Image:
+        if seed % 3 == 0:
+            raise ValueError(f"no luck\nhere {object()!r}")
+        return Image.new("RGB", (32, 32))
+
+    evaluated = paircomp.evaluate(fragile, limit=6)
+    reasons = [record["unscored"] for record in evaluated.run.image_records.read() if "unscored" in record]
+    assert 0 < len(reasons) < 24
+    assert set(reasons) == {"error: ValueError: no luck here <object object>"}
+    assert evaluated.report()["coverage"]["scored"] == 24 - len(reasons)
+
+
+def test_a_function_that_always_fails_stops_the_evaluation_and_says_why() -> None:
+    asked = []
+
+    def broken(prompt: str, seed: int) -> Image.Image:
+        asked.append(prompt)
+        return no_such_name(prompt)  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(GenerationError, match=r"10 times in a row, last: error: NameError: name 'no_such_name'"):
+        paircomp.evaluate(broken, limit=60)
+    assert len(asked) == 10
 
 
 def test_a_function_of_three_arguments_is_refused() -> None:

@@ -90,8 +90,9 @@ class OpenQuestions:
         refused = (self._index.state[self._wanted] == ImageState.REFUSED).all()  # true also where a shard has no share
         if not self._drawn().any() and (self._whole or not refused):
             reason = next(iter(self._index.reasons.values()), None)
-            said = "" if reason is None else f" (the generator said: {reason})"
-            raise MissingImagesError(self._images, f"there is no image to judge{said}; next: paircomp generate")
+            said = "" if reason is None else f": the generator said: {reason}"
+            following = "paircomp generate" if reason is None else "mend that and evaluate again"
+            raise MissingImagesError(self._images, f"there is no image to judge{said}; next: {following}")
 
     def at_start(self) -> Iterator[tuple[ImageKey, tuple[Question, ...]]]:
         """Images that are there, each with its open questions."""

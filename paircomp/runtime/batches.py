@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from paircomp.errors import AdapterError, OutOfMemory, PairCompError
 from paircomp.runtime.feed import Pause
 from paircomp.runtime.memory import forget_frames, free_device_memory, is_out_of_memory
+from paircomp.runtime.reasons import reason_of
 
 __all__ = ["Answered", "BatchRunner", "BatchSize", "Failed", "batch_size_for"]
 
@@ -244,5 +245,5 @@ class BatchRunner(Generic[Request, Answer]):
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split())[:300]
-    return f"error: {type(error).__name__}: {said}" if said else f"error: {type(error).__name__}"
+    said, kind = reason_of(error), type(error).__name__
+    return f"error: {kind}" if said == kind else f"error: {kind}: {said}"

@@ -10,7 +10,6 @@ from typing import Any
 
 from paircomp.errors import ConfigError
 from paircomp.runtime.fingerprints import fingerprint
-from paircomp.runtime.reasons import reason_of
 from paircomp.types import Generated, GenerationRequest, ModelSpec
 
 __all__ = ["CallableGenerator", "callable_spec"]
@@ -20,8 +19,8 @@ class CallableGenerator:
     """Draws with ``function(prompt)`` or ``function(prompt, seed)``, one image at a time.
 
     Args:
-        function: returns a Pillow image. What it raises becomes the reason why there is none; the other prompts are
-            drawn nevertheless, and the next evaluation asks again.
+        function: returns a Pillow image. What it raises becomes the reason why there is none: the step goes on with
+            the other prompts and stops at ten failures in a row; the next evaluation asks again.
 
     Raises:
         ConfigError: it takes neither one nor two positional arguments.
@@ -38,13 +37,8 @@ class CallableGenerator:
         for request in requests:
             arguments = (request.prompt, request.seed) if self.supports_seeds else (request.prompt,)
             started = time.perf_counter()
-            try:
-                image = self._function(*arguments)
-            except Exception as error:
-                reason = f"error: {type(error).__name__}: {reason_of(error)}"
-                yield Generated(request.key, unscored=reason, retry=True)
-            else:
-                yield Generated(request.key, image, seconds=round(time.perf_counter() - started, 6))
+            image = self._function(*arguments)
+            yield Generated(request.key, image, seconds=round(time.perf_counter() - started, 6))
 
     def close(self) -> None:
         """Nothing to free."""

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from paircomp.runtime.callables import CallableGenerator, callable_spec
-from paircomp.types import GenerationRequest, ImageKey
+from paircomp.runtime.callables import callable_spec
 
 COLOURS = {"sky": (0, 0, 255)}
 
@@ -137,15 +136,3 @@ def test_the_name_is_the_same_in_another_process(tmp_path: Path) -> None:
     }  # fmt: skip
     assert len(said) == 1
     assert len(set(said.pop().split())) == 3
-
-
-def test_what_a_function_raises_is_a_reason_and_stops_nothing() -> None:
-    def fragile(prompt: str) -> Image.Image:
-        if "cat" in prompt:
-            raise ValueError(f"no cats\nhere {object()!r}")
-        return Image.new("RGB", (8, 8))
-
-    requests = [GenerationRequest(ImageKey(number, 0, 0), text, 0) for number, text in enumerate(["a cat", "a dog"])]
-    refused, drawn = CallableGenerator(fragile).generate(requests)
-    assert (refused.unscored, refused.retry) == ("error: ValueError: no cats here <object object>", True)
-    assert drawn.image is not None
