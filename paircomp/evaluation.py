@@ -89,7 +89,7 @@ class Evaluation:
             return self.name
         if self.spec is not None:
             return self.spec.name
-        return self.images.name if self.images else "images"
+        return (self.images.resolve().name if self.images else "") or "images"
 
     @property
     def path(self) -> Path:

@@ -37,7 +37,7 @@ def resolve_model(
     """
     if adapter is not None:
         factory = registry.generator(adapter)  # an unknown adapter is named before anything else
-        name = model or Path(checkpoint or adapter).name
+        name = model or _named_by(checkpoint) or adapter
         spec = ModelSpec(name=name, adapter=adapter, checkpoint=checkpoint,
                          packages=tuple(getattr(factory, "requires", ())))  # fmt: skip
     elif model is not None:
@@ -45,6 +45,14 @@ def resolve_model(
     else:
         raise ConfigError(["name a model (--model NAME) or an adapter (--adapter NAME)"], where="paircomp eval")
     return spec.overridden(checkpoint=checkpoint, options=options)
+
+
+def _named_by(checkpoint: str | None) -> str:
+    """The last part of a hub id or path; that of the folder itself where the path is ``.`` or ends in ``..``."""
+    if checkpoint is None:
+        return ""
+    path = Path(checkpoint)
+    return (path.resolve() if path.is_dir() else path).name
 
 
 def default_run_path(model: str, suite: str, seed: int) -> Path:

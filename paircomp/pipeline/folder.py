@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,11 @@ def import_images(
             raise MissingImagesError(folder, "expected a folder of images named {pair}_{prompt}_{sample}.png, got "
                                      + ("a file" if folder.exists() else "nothing"))  # fmt: skip
         index = ImageIndex(suite).read(run.image_records.read())
-        found = _wanted_files(folder, suite, set(selection.pairs(suite)), heard)
+        pairs = selection.pairs(suite)
+        found = _wanted_files(folder, suite, set(pairs), heard)
         if not found:
-            raise MissingImagesError(folder, "none of the suite's images is here, expected names such as 0_0_0.png; "
-                                             "next: check the folder and the suite")  # fmt: skip
-        mine = wanted_images(suite, selection.pairs(suite), shard)
+            raise MissingImagesError(folder, _none_of(suite, pairs))
+        mine = wanted_images(suite, pairs, shard)
         found = {key: said for key, said in found.items() if mine[key]}
         changed = [(key, said) for key, said in sorted(found.items()) if _differs(index, key, said)]
         count = StepCount("import", total=len(found), cached=len(found) - len(changed))
@@ -69,6 +69,16 @@ def import_images(
             count.seconds = time.monotonic() - started
             heard.finish(count)
     return count
+
+
+def _none_of(suite: Suite, pairs: Sequence[int]) -> str:
+    """What to say when not one image of the pairs is there."""
+    whole = len(pairs) == len(suite.pairs)
+    whose = f"suite {suite.name!r}" if whole else f"the {len(pairs)} pairs that were selected of {len(suite.pairs)}"
+    where = "the folder and the suite" if whole else "the folder, the suite and --limit or --subtask"
+    return (
+        f"no image of {whose} is here, expected names such as {ImageKey(pairs[0], 0, 0).filename}; next: check {where}"
+    )
 
 
 def _wanted_files(folder: Path, suite: Suite, pairs: set[int], progress: Progress) -> dict[ImageKey, tuple[int, int]]:

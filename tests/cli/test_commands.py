@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from PIL import Image
 
 from paircomp.cli import run
 from paircomp.report.schema import report_schema
@@ -82,6 +84,23 @@ def test_a_folder_of_images_is_judged_like_a_run(capfd: pytest.CaptureFixture[st
     judged = json.loads(capfd.readouterr().out)
     assert judged["subtasks"] == drawn["subtasks"]
     assert judged["generator"]["model"] == "mine"
+
+
+def test_a_folder_named_by_a_dot_gives_its_name_to_the_model(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["generate", "--model", "sketch", "--limit", "2", "--out", "drawn"]) == 0
+    monkeypatch.chdir("drawn/images")
+    assert run(["eval", "--images", ".", "--suite", "shapes", "--limit", "2", "--json"]) == 0
+    assert Run.open(Path("runs/images--shapes--seed0")).identity["model"] == "images"
+
+
+def test_a_selection_without_pictures_says_which_names_it_looked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("pictures").mkdir()
+    Image.new("RGB", (32, 32)).save("pictures/0_0_0.png")
+    assert run(["eval", "--images", "pictures", "--suite", "shapes", "--limit", "6"]) == 1
+    said = r"no image of the 6 pairs that were selected of 240 .* such as [1-9]\d*_0_0\.png; .* --limit or --subtask"
+    assert re.search(said, capfd.readouterr().err)
 
 
 def test_estimate_counts_and_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

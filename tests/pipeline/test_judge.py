@@ -123,7 +123,12 @@ def test_a_mended_image_in_a_folder_is_judged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"), [("absent", "got nothing"), ("file", "got a file"), ("empty", "none of the suite's images")]
+    ("folder", "said"),
+    [
+        ("absent", "got nothing"),
+        ("file", "got a file"),
+        ("empty", "no image of suite 'small' is here, expected names such as 0_0_0.png"),
+    ],
 )
 def test_a_folder_without_images_is_an_error(folder: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
