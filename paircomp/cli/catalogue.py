@@ -23,6 +23,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 
 _FILE_WIDTH = 200
+_LONGEST_WORD = 16  # longer ones, addresses and paths, may be cut
 _ROOMY_WIDTH = 130
 
 
@@ -48,10 +49,11 @@ def print_table(
         kept = [number for number, heading in enumerate(headings) if heading not in only_where_roomy]
         headings, rows = [headings[number] for number in kept], [[row[number] for number in kept] for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    longest = max((len(row[0]) for row in rows), default=0)
     for number, heading in enumerate(headings):
-        # A name is there to be copied: it is never folded.
-        table.add_column(heading, overflow="fold", min_width=None if number else longest)
+        cells = [row[number] for row in rows]
+        # A name is there to be copied: it is never folded. Other cells fold between words.
+        pieces = [word for cell in cells for word in cell.split() if len(word) <= _LONGEST_WORD] if number else cells
+        table.add_column(heading, overflow="fold", min_width=max(map(len, pieces), default=0))
     for row in rows:
         table.add_row(*map(_plain, row))
     console.print(table)

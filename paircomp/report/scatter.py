@@ -63,7 +63,7 @@ def _grid(plane: _Plane) -> Iterator[Markup]:
         css = "iso" if gap else "diagonal"
         yield element("line", x1=start, x2="100%", y1=_HEIGHT, y2=plane.y(1 - gap), class_=css)
         said = f"gap {100 * gap:.0f}" if gap else "no gap"
-        yield element("text", said, x=start, dx=12, y=_HEIGHT - 5, class_="tick-label gap-label")
+        yield element("text", said, x=start, dx=19, y=_HEIGHT - 3, class_="tick-label gap-label")
 
 
 def _points(rows: Sequence[Row], plane: _Plane) -> Iterator[Markup]:
