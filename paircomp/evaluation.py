@@ -27,6 +27,7 @@ from paircomp.runtime.capabilities import JUDGE_OPTIONS, build, check_options, e
 from paircomp.runtime.feed import Pause
 from paircomp.runtime.machine import resolve_device
 from paircomp.runtime.shards import ALL, Shard
+from paircomp.runtime.source_files import changed_code, code_digests
 from paircomp.runtime.training_manifest import trained_with_judge
 from paircomp.suites import checked_suite, load_suite
 from paircomp.types import ImageKey, ModelSpec, Suite
@@ -159,12 +160,24 @@ class Evaluation:
         if self.spec is None:
             begin = partial(self._begin, run, "import", device=None)
             return import_images(run, self.suite, self.selection, begin=begin, shard=self.shard, progress=progress)
-        begin = partial(self._begin, run, "generate", device=resolve_device(self.device))
+        code = self._code()
+        if progress is not None and (changed := changed_code(run.manifest["invocations"], code)):
+            progress.say(f"{', '.join(changed)} changed since images of this run were drawn; those are kept; "
+                         "next: another --out draws all of them anew")  # fmt: skip
+        begin = partial(
+            self._begin, run, "generate", device=resolve_device(self.device), **({"code": code} if code else {})
+        )
         return generate_images(
             run, self.suite, self.open_generator, self.selection,
             who=self.spec.adapter, begin=begin, settled=settled, shard=self.shard, batch_size=self.batch_size,
             progress=progress,
         )  # fmt: skip
+
+    def _code(self) -> dict[str, str]:
+        """Digests of the user's own code that draws."""
+        if self.spec is None or self.generator is not None:  # a function's code is part of its name
+            return {}
+        return code_digests(self.registry.generator(self.spec.adapter), self.spec.recipe)
 
     def _begin(self, run: Run, step: str, **said: Any) -> None:
         if not self.shard.whole:
