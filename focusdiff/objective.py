@@ -76,6 +76,10 @@ def clipped_surrogate(log_probs: Tensor, old_log_probs: Tensor, advantages: Tens
     return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
 
 
+#: Nats beyond which k3 grows no more: e to this power is still far from the largest float32.
+_FARTHEST = 80.0
+
+
 def k3(log_probs: Tensor, reference: Tensor) -> Tensor:
     """The estimate of KL(policy || reference) that GRPO takes of tokens drawn from the policy: e^d - d - 1.
 
@@ -89,7 +93,9 @@ def k3(log_probs: Tensor, reference: Tensor) -> Tensor:
         ``[B, L]``.
     """
     distance = reference - log_probs
-    return distance.exp() - distance - 1
+    # A token that the policy has left behind would overflow, and the gradient of infinity is NaN even where it is
+    # multiplied by zero: for members outside the loss, or with no weight on the KL.
+    return distance.clamp(max=_FARTHEST).exp() - distance - 1
 
 
 def exact_kl(distributions: Tensor, reference: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from focusdiff.groups import GroupRecipe
@@ -117,6 +118,12 @@ class ObjectiveRecipe:
     kl_members: Literal["sampled", "all"] = "sampled"
     normalisation: Normalisation = "token"
 
+    def faults(self) -> Iterator[str]:
+        """What does not fit, each in words."""
+        for name in ("beta", "epsilon"):
+            if not 0 <= getattr(self, name) < math.inf:
+                yield f"{name}: expected a number from 0, got {getattr(self, name)}"
+
 
 @dataclass(frozen=True)
 class OptimiserRecipe:
@@ -143,6 +150,18 @@ class OptimiserRecipe:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
+
+    def faults(self) -> Iterator[str]:
+        """What does not fit, each in words."""
+        for name in ("rate", "convert_rate", "final_rate", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                yield f"{name}: expected a number from 0, got {getattr(self, name)}"
+        if self.warm_up < 0:
+            yield f"warm_up: expected a count from 0, got {self.warm_up}"
+        if not all(0 <= beta < 1 for beta in self.betas):
+            yield f"betas: expected two shares from 0 and below 1, got {list(self.betas)}"
+        if not self.max_gradient_norm > 0:
+            yield f"max_gradient_norm: expected a number above 0, got {self.max_gradient_norm}"
 
     @property
     def schedule(self) -> LearningRate:
@@ -193,6 +212,9 @@ class LoopRecipe:
         for name in ("steps", "micro_batch", "checkpoint_every", "keep"):
             if getattr(self, name) < 1:
                 yield f"{name}: expected a count from 1, got {getattr(self, name)}"
+        for name in ("rollout_batch", "probe_every"):
+            if getattr(self, name) < 0:
+                yield f"{name}: expected a count from 0, got {getattr(self, name)}"
 
 
 @dataclass(frozen=True)
@@ -233,13 +255,23 @@ class RLRecipe:
                 yield "loop.sharding: 'full' does not go with lora yet, expected 'none'"
             if self.policy.options.get("step", "eager") == "graphed":
                 yield "loop.sharding: 'full' moves weights, which policy.options.step='graphed' does not see"
-        for name, position in (("optimiser.convert_at", self.optimiser.convert_at),
-                               *((f"groups.probability[{place}]", knot[0])
-                                 for place, knot in enumerate(self.groups.probability))):  # fmt: skip
-            try:
-                step_of(position, self.loop.steps)
-            except ValueError as error:
-                yield f"{name}: {error}"
+        yield from self._misplaced()
         if self.loop.checkpoint_every > 0 and (every := self.tracking.evaluate_every) % self.loop.checkpoint_every:
             said = f"expected a multiple of loop.checkpoint_every ({self.loop.checkpoint_every}), got {every}"
             yield f"tracking.evaluate_every: {said}"
+
+    def _misplaced(self) -> Iterator[str]:
+        """Faults of the positions within the run, and of what happens at them."""
+        knots = self.groups.probability
+        named = [(f"groups.probability[{place}]", knot[0]) for place, knot in enumerate(knots)]
+        places: list[float] = []
+        for name, position in (("optimiser.convert_at", self.optimiser.convert_at), *named):
+            try:
+                places.append(step_of(position, self.loop.steps))
+            except ValueError as error:
+                yield f"{name}: {error}"
+        readable = len(places) == 1 + len(knots)
+        if not knots or (readable and any(later <= earlier for earlier, later in pairwise(places[1:]))):
+            yield f"groups.probability: expected knots at ascending positions, got {[list(knot) for knot in knots]}"
+        if not all(0 <= chance <= 1 for _, chance in knots):
+            yield f"groups.probability: expected chances from 0 to 1, got {[chance for _, chance in knots]}"

@@ -15,6 +15,7 @@ lines of steps behind its checkpoint and writes them again.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -188,17 +189,23 @@ class RunFolder:
         os.replace(beside, place)
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
-        """Add a line to ``metrics.jsonl`` or ``events.jsonl``; NaN becomes null."""
-        plain = {key: None if value != value else value for key, value in line.items()}  # noqa: PLR0124
+        """Add a line to ``metrics.jsonl`` or ``events.jsonl``; NaN and infinity become null."""
+        plain = {key: None if isinstance(value, float) and not math.isfinite(value) else value
+                 for key, value in line.items()}  # fmt: skip
         with (self.path / f"{name}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(plain, allow_nan=False) + "\n")
 
     def forget_from(self, step: int) -> None:
-        """Drop the metrics of `step` and later ones, and a line that a kill cut in half."""
-        file = self.path / "metrics.jsonl"
-        if file.exists():
-            kept = [line for line in _whole_lines(file) if json.loads(line)["step"] < step]
-            write_atomically(file, "".join(f"{line}\n" for line in kept).encode())
+        """Drop metrics and events of `step` and later ones, and lines that a kill cut in half.
+
+        That the run was taken up is remembered, however often.
+        """
+        for name in ("metrics", "events"):
+            file = self.path / f"{name}.jsonl"
+            if file.exists():
+                said = ((line, json.loads(line)) for line in _whole_lines(file))
+                kept = [line for line, each in said if each["step"] < step or each.get("kind") == "resumed"]
+                write_atomically(file, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _whole_lines(file: Path) -> Iterator[str]:

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from focusdiff.ablation.arms import Arm, arm_named
 from focusdiff.ablation.measuring import SAMPLERS, MeasuredSampler, measure, sampler_settings
 from focusdiff.ablation.results import ArmResult, result_path, write_result
+from focusdiff.recipe_reading import shipped_recipes
 from paircomp.errors import PairCompError
 from paircomp.evaluation import resolve_model
 from paircomp.plugins import Registry
@@ -82,9 +83,16 @@ class Job:
         return {
             "suite": {"name": suite.name, "digest": suite.digest, "limit": self.limit},
             "base": {"model": spec.name, "weights": _weights(spec)},
-            "recipe": {"name": self.recipe, "steps": self.steps, "values": dict(self.settings)},
+            "recipe": {"name": self.recipe, "steps": self.steps, "values": dict(self.settings), **_digest(self.recipe)},
             "judges": list(self.judges), "samplers": sampler_settings([SAMPLERS[name] for name in self.samplers]),
         }  # fmt: skip
+
+
+def _digest(recipe: str) -> dict[str, str]:
+    """Of a recipe of the user's own, which may be edited between two calls; one that ships is known by its name."""
+    if recipe in shipped_recipes("rl") or not Path(recipe).is_file():
+        return {}
+    return {"digest": hashlib.sha256(Path(recipe).read_bytes()).hexdigest()[:16]}
 
 
 def _weights(spec: ModelSpec) -> str | None:
@@ -133,7 +141,7 @@ def run_arm(arm: Arm, seed: int, job: Job, *, train: ArmTrainer) -> ArmResult:
     Raises:
         PairCompError: whatever stands in the way, in one line.
     """
-    folder = job.out / "work" / f"{arm.name}--seed{seed}"
+    folder = _work_folder(job.out, arm.name, seed)
     began, cpu = time.monotonic(), time.process_time()
     trained = train(arm, seed, job, folder)
     ended, cpu_ended = time.monotonic(), time.process_time()
@@ -145,13 +153,11 @@ def run_arm(arm: Arm, seed: int, job: Job, *, train: ArmTrainer) -> ArmResult:
         "training_seconds": ended - began, "training_cpu_seconds": cpu_ended - cpu,
         "measuring_seconds": time.monotonic() - ended,
     }  # fmt: skip
-    result = ArmResult(
+    return ArmResult(
         arm.name, seed, job.setting(), {name: each.judges for name, each in measured.items()},
         {name: each.fidelity.to_json() for name, each in measured.items() if each.fidelity}, trained.said,
         trained.curve, surroundings,
     )  # fmt: skip
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
 
 
 def _measure_all(spec: ModelSpec, seed: int, job: Job, folder: Path) -> dict[str, MeasuredSampler]:
@@ -183,7 +189,12 @@ def do_job(arm: str, seed: int, job: Job, *, train: ArmTrainer) -> Path:
     with StepLock(job.out / "locks" / f"{arm}--seed{seed}.lock", step=f"{arm} seed {seed}"):
         if not path.is_file():
             write_result(job.out, run_arm(arm_named(arm), seed, job, train=train))
+            shutil.rmtree(_work_folder(job.out, arm, seed), ignore_errors=True)
     return path
+
+
+def _work_folder(out: Path, arm: str, seed: int) -> Path:
+    return out / "work" / f"{arm}--seed{seed}"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -21,6 +21,7 @@ from focusdiff.ablation.scheduling import open_work, run_all
 from focusdiff.ablation.table import ablation_tables, to_markdown, to_terminal
 from focusdiff.ablation.worker import Job, TrainedArm, do_job
 from focusdiff.commands import focusdiff
+from focusdiff.recipe_reading import shipped_recipes
 from paircomp.errors import ConfigError, RunMismatchError, UnknownNameError
 from paircomp.scoring import PairValues
 
@@ -202,3 +203,35 @@ def test_the_command_shows_what_there_is(tmp_path: Path) -> None:
     assert json.loads(said.stdout)["results"] == [["base", 0], ["pair", 0]]
     assert "Pair-GRPO" in (tmp_path / "table.md").read_text(encoding="utf-8")
     assert (tmp_path / "curves.svg").is_file()
+
+
+def test_a_training_whose_result_cannot_be_written_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(arm: Arm, seed: int, job: Job, folder: Path) -> TrainedArm:
+        folder.mkdir(parents=True)
+        (folder / "weights").write_text("an hour of work")
+        return TrainedArm()
+
+    def full(out: Path, result: ArmResult) -> None:
+        raise OSError(28, "No space left on device")
+
+    job = sketched(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("focusdiff.ablation.worker.write_result", full)
+        with pytest.raises(OSError, match="No space left"):
+            do_job("pair", 0, job, train=trained)
+    kept = tmp_path / "work" / "pair--seed0"
+    assert (kept / "weights").is_file()
+    (kept / "weights").unlink()
+    kept.rmdir()
+    do_job("pair", 0, job, train=trained)
+    assert not kept.exists()
+    assert result_path(tmp_path, "pair", 0).is_file()
+
+
+def test_an_edited_recipe_file_is_another_setting(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(shipped_recipes("rl")["shapes"].read_text(encoding="utf-8"))
+    before, shipped = (sketched(tmp_path, recipe=name).setting()["recipe"] for name in (str(recipe), "shapes"))
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("beta = 0.02", "beta = 0.5"))
+    assert sketched(tmp_path, recipe=str(recipe)).setting()["recipe"] != before
+    assert shipped == {"name": "shapes", "steps": None, "values": {}}

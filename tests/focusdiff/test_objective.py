@@ -117,3 +117,16 @@ def test_members_that_only_belong_to_the_statistics_have_no_gradient() -> None:
     assert log_probs.grad[2].tolist() == [0, 0]
     assert log_probs.grad[1].tolist() == [-1, -1]  # ground truth pays no KL
     assert log_probs.grad[0, 0].item() == pytest.approx(-1 + 0.5 * (1 - torch.tensor(-1.0).exp().item()))
+
+
+def test_a_token_left_far_behind_spoils_no_gradient_that_it_has_no_part_in() -> None:
+    log_probs = torch.tensor([[-1.0, -2.0], [-1.0, -200.0]], requires_grad=True)
+    reference = torch.tensor([[-1.5, -2.5], [-1.0, -1.0]])
+    sampled = torch.tensor([True, False])
+    objective = Objective(torch.tensor([0.5, -0.5]), torch.tensor([True, True]), sampled)
+    for beta, regularised in ((0.04, objective), (0.0, objective._replace(regularised=~sampled))):
+        log_probs.grad = None
+        loss = regularised.loss(log_probs, k3(log_probs, reference), beta=beta, epsilon=0.2).sum()
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert torch.isfinite(log_probs.grad).all(), beta

@@ -89,3 +89,25 @@ def test_the_command_names_every_recipe_that_ships() -> None:
     (option,) = (each for each in rl_command.params if each.name == "recipe")
     named = option.help.partition("(")[2].partition(")")[0].split(", ")  # type: ignore[attr-defined]
     assert sorted(named) == sorted(shipped_recipes("rl"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("objective.beta", -0.04, "beta: expected a number from 0, got -0.04"),
+        ("objective.epsilon", -0.2, "epsilon: expected a number from 0"),
+        ("optimiser.rate", -1e-4, "rate: expected a number from 0"),
+        ("optimiser.warm_up", -5, "warm_up: expected a count from 0, got -5"),
+        ("optimiser.betas", [0.9, 1.0], "betas: expected two shares"),
+        ("optimiser.max_gradient_norm", -1.0, "max_gradient_norm: expected a number above 0"),
+        ("loop.rollout_batch", -1, "rollout_batch: expected a count from 0"),
+        ("loop.probe_every", -1, "probe_every: expected a count from 0"),
+        ("groups.probability", [["80%", 1.0], [10, 0.0]], "expected knots at ascending positions"),
+        ("groups.probability", [], "expected knots at ascending positions"),
+        ("groups.probability", [[0, 7.0]], "expected chances from 0 to 1"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused(key: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        read_recipe(RLRecipe, "shapes", folder="rl", values={key: value})
+    assert said in str(raised.value)
