@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +22,6 @@ __all__ = ["JanusCheckpoint", "Layout", "load_janus", "save_janus"]
 Layout = Literal["transformers", "original"]
 
 _LAYOUTS: dict[str, Layout] = {"janus": "transformers", "multi_modality": "original"}
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json",
-                    "processor_config.json", "chat_template.jinja", "chat_template.json")  # fmt: skip
 _DEFAULT_IMAGE_TOKEN = 100581
 
 
@@ -164,10 +161,8 @@ def save_janus(
         _save_original(checkpoint, folder, weights or checkpoint.model.state_dict())
     else:
         raise ConfigError([f"layout: expected transformers or original, got {layout!r}"], where="save")
-    for name in _TOKENIZER_FILES:
-        source = checkpoint.prompts.folder / name
-        if source.is_file() and source.resolve() != (folder / name).resolve():
-            shutil.copyfile(source, folder / name)
+    for name, content in checkpoint.prompts.files.items():
+        (folder / name).write_bytes(content)
 
 
 def _save_original(checkpoint: JanusCheckpoint, folder: Path, weights: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ pad token, and is attended to like the text it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["TEMPLATE", "JanusPrompts", "PromptTokens"]
 
 TEMPLATE = "<|User|>: {prompt}\n\n<|Assistant|>:"
+_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json",
+          "processor_config.json", "chat_template.jinja", "chat_template.json")  # fmt: skip
 _BEGIN_OF_IMAGE = "<begin_of_image>"
 _PAD = "<｜▁pad▁｜>"  # noqa: RUF001 - the token's own characters
 _IMAGE = "<image_placeholder>"
@@ -45,12 +47,18 @@ class JanusPrompts:
     Args:
         folder: holds ``tokenizer.json`` and ``tokenizer_config.json``.
 
+    Attributes:
+        files: what the tokenizer and the processor of transformers are read from, by name. They are kept here because
+            a training that goes on from its own checkpoint outlives that folder.
+
     Raises:
         CheckpointError: the tokenizer is missing, damaged, or lacks a token that Janus needs.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        paths = [folder / name for name in _FILES]
+        self.files: Mapping[str, bytes] = {path.name: path.read_bytes() for path in paths if path.is_file()}
         self._tokenizer = _read_tokenizer(folder)
         said = read_json(folder / "tokenizer_config.json")
         self.begin = self._id(_content(said.get("bos_token")), "bos_token")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import signal
@@ -15,6 +16,7 @@ import torch
 
 from focusdiff.run_folder import RunFolder
 from paircomp.errors import RunError, RunMismatchError
+from paircomp_adapters.janus_checkpoint import load_janus
 from tests.adapters.tiny_janus import save_tiny_janus
 from tests.focusdiff.training_parts import Brightness, metrics, small_recipe, trained, weights
 
@@ -73,6 +75,26 @@ def test_a_run_that_broke_off_continues_to_the_bit(base: Path, undisturbed: Path
 
     assert weights(tmp_path / "model") == weights(undisturbed / "model")
     assert metrics(tmp_path) == metrics(undisturbed)
+
+
+def test_a_continued_run_outlives_the_checkpoint_it_began_from(base: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """With one checkpoint kept, that one is gone when the next is written: the tokenizer must not have gone with it."""
+    recipe = small_recipe(base)
+    recipe = dataclasses.replace(recipe, loop=dataclasses.replace(recipe.loop, keep=1, checkpoint_every=2))
+    with pytest.raises(ConnectionError):
+        trained(recipe, tmp_path, reward=Brightness(stop_after=5))
+    begun = [found.name for found in RunFolder(tmp_path).checkpoints()]
+
+    trained(recipe, tmp_path)
+
+    [kept] = RunFolder(tmp_path).checkpoints()
+    assert begun
+    assert kept.name not in begun
+    expected = {path.name: path.read_bytes() for path in (undisturbed / "model").iterdir()}
+    for model in (tmp_path / "model", kept / "model"):
+        assert {path.name for path in model.iterdir()} == set(expected)
+        assert (model / "tokenizer.json").read_bytes() == expected["tokenizer.json"]
+        load_janus(model, device="cpu", dtype=torch.float32)
 
 
 def test_a_run_continues_with_the_threads_that_it_began_with(base: Path, undisturbed: Path, tmp_path: Path) -> None:
