@@ -22,6 +22,7 @@ Contestants take turns, and the fastest round of each counts. On a machine that 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import tempfile
@@ -42,6 +43,7 @@ from transformers import (
 )
 
 from paircomp.runtime.machine import package_versions, this_machine
+from paircomp_adapters.janus_products import lay_out_in_panels
 from paircomp_adapters.janus_prompts import JanusPrompts, PromptTokens
 from paircomp_adapters.janus_sampler import JanusSampler
 from paircomp_adapters.janus_sampling import Sampling
@@ -155,7 +157,9 @@ class Contest:
         self.model = model
         self.prompts = prompts
         kind: Any = step
-        self.sampler = JanusSampler(model, prompts, Sampling(guidance=GUIDANCE, top_k=top_k), step=kind)
+        drawing = copy.deepcopy(model)  # the others get their weights as transformers lays them out
+        lay_out_in_panels(drawing)
+        self.sampler = JanusSampler(drawing, prompts, Sampling(guidance=GUIDANCE, top_k=top_k), step=kind)
         config = model.generation_config
         config.bos_token_id, config.pad_token_id = prompts.begin, prompts.pad
         config.generation_kwargs = {"boi_token_id": prompts.begin_of_image}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JanusGenerator", "janus", "janus_policy"]
 
-_VERSION = "janus/1"
+_VERSION = "janus/2"
 _PACKAGES = ("torch", "transformers", "safetensors")
 
 
@@ -128,7 +128,10 @@ class JanusGenerator:
     supports_seeds = True
 
     def __init__(self, loaded: JanusCheckpoint, sampling: Sampling, *, step: StepKind = "eager") -> None:
+        from paircomp_adapters.janus_products import lay_out_in_panels
+
         self._model: Any = loaded.model
+        lay_out_in_panels(self._model)
         self._sampler = JanusSampler(loaded.model, loaded.prompts, sampling, step=step)
         self.identity: Mapping[str, Any] = {
             "version": _VERSION,

@@ -5,9 +5,8 @@ current ones), but not its forward: the cache is allocated once and written in p
 use, and no mask is built anew.
 
 Rows are aligned to the left: a row's text starts at slot 0 and its image tokens follow at once, so that slot and
-position are the same number and no padding is ever attended to. On a CPU, rows are filled up to a multiple of four, at
-least sixteen, and the part in use to a multiple of sixteen, because then its matrix products give each row the same
-bits in every batch: for fewer rows its library takes other ways, which round otherwise.
+position are the same number and no padding is ever attended to. On a CPU, as many rows are computed together as give
+each row the same bits in every batch (see `janus_products`), and the part in use is filled up to a multiple of sixteen.
 """
 
 from __future__ import annotations
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from paircomp_adapters.janus_products import Rows
+
 __all__ = ["CachedDecoder", "head_logits"]
 
-_CPU_ROWS = 4
-_FEWEST_CPU_ROWS = 16
-_PIECE = 1024
 _READ_AT_ONCE = 256
 _SPAN = {"cpu": 16}
 _OTHER_SPAN = 64
@@ -35,14 +33,16 @@ class CachedDecoder:
         language_model: transformers' Llama.
         rows: how many sequences.
         slots: longest sequence.
+        together: rows of a matrix product that are computed together.
 
     Attributes:
         wanted: the rows that remember and attend.
-        rows: those and the filling that the matrix products are computed with.
+        rows: those and the filling that the matrix products of one position are computed with.
         slots: at least as many as asked for.
+        together: as given.
     """
 
-    def __init__(self, language_model: Any, *, rows: int, slots: int) -> None:
+    def __init__(self, language_model: Any, *, rows: int, slots: int, together: Rows) -> None:
         import torch
 
         config = language_model.config
@@ -51,7 +51,8 @@ class CachedDecoder:
         self.device: torch.device = weight.device
         self.dtype: torch.dtype = weight.dtype
         self.wanted = rows
-        self.rows = padded_rows(rows, self.device)
+        self.rows = together.filled(rows)
+        self.together = together
         self.slots = _rounded(slots, _span_of(self.device))
         self._groups: int = config.num_key_value_heads
         self._size: int = config.head_dim or config.hidden_size // config.num_attention_heads
@@ -71,12 +72,12 @@ class CachedDecoder:
         """Pass the next inputs of every row and remember their keys and values.
 
         Args:
-            inputs: ``[rows, n, H]`` embeddings.
+            inputs: ``[rows, n, H]`` embeddings; the wanted rows alone where n is a multiple of sixteen.
             slots: ``[rows, n]``, where they stand.
             span: from :meth:`span` of the highest slot plus one.
 
         Returns:
-            ``[rows, n, H]``, before the final norm.
+            As many states as inputs, before the final norm.
         """
         slots = slots[: self.wanted]
         cosine, sine = self._cosine[slots].unsqueeze(1), self._sine[slots].unsqueeze(1)  # [wanted, 1, n, size]
@@ -85,21 +86,21 @@ class CachedDecoder:
         hidden = inputs
         for index, layer in enumerate(self.model.layers):
             hidden = hidden + self._attend(index, layer, hidden, (cosine, sine), bias, places)
-            hidden = hidden + layer.mlp(_norm(layer.post_attention_layernorm, hidden))
+            hidden = hidden + self.together.apply(layer.mlp, _norm(layer.post_attention_layernorm, hidden))
         return hidden
 
     def read(self, inputs: Tensor) -> Tensor:
         """Pass whole texts from slot 0, some positions at a time: a long one takes no more memory than its cache.
 
         Args:
-            inputs: ``[rows, slots, H]`` embeddings.
+            inputs: ``[wanted, slots, H]`` embeddings.
 
         Returns:
-            ``[rows, slots, H]``, before the final norm.
+            ``[wanted, slots, H]``, before the final norm.
         """
         import torch
 
-        places = self._positions.expand(self.rows, -1)
+        places = self._positions.expand(self.wanted, -1)
         parts = [slice(start, start + _READ_AT_ONCE) for start in range(0, self.slots, _READ_AT_ONCE)]
         return torch.cat(
             [self.extend(inputs[:, part], places[:, part], min(part.stop, self.slots)) for part in parts], 1
@@ -125,9 +126,10 @@ class CachedDecoder:
     ) -> Tensor:
         attention = layer.self_attn
         normed = _norm(layer.input_layernorm, hidden)
-        query = _rotated(self._heads_of(attention.q_proj(normed)), *rotation)  # [wanted, heads, n, size]
-        key = _rotated(self._heads_of(attention.k_proj(normed)), *rotation)
-        value = self._heads_of(attention.v_proj(normed))
+        apply = self.together.apply
+        query = _rotated(self._heads_of(apply(attention.q_proj, normed)), *rotation)  # [wanted, heads, n, size]
+        key = _rotated(self._heads_of(apply(attention.k_proj, normed)), *rotation)
+        value = self._heads_of(apply(attention.v_proj, normed))
         keys, values = self._keys[index], self._values[index]
         keys.view(-1, self._size).index_copy_(0, places, key.flatten(0, 2))
         values.view(-1, self._size).index_copy_(0, places, value.flatten(0, 2))
@@ -135,43 +137,35 @@ class CachedDecoder:
         # The fused kernel of a CPU gives one position the same bits in every batch, but not a text of many.
         attend = _products if self.device.type == "cpu" and query.shape[2] > 1 else _fused
         mixed = attend(query, keys[:, :, :span], values[:, :, :span], bias, attention.scaling)
-        projected: Tensor = attention.o_proj(self._filled(mixed.transpose(1, 2).flatten(2)))
-        return projected
+        return apply(attention.o_proj, _filled(mixed.transpose(1, 2).flatten(2), hidden.shape[0]))
 
     def _heads_of(self, projected: Tensor) -> Tensor:
         """``[rows, n, heads * size]`` to ``[wanted, heads, n, size]``."""
         kept = projected[: self.wanted]
         return kept.view(*kept.shape[:2], -1, self._size).transpose(1, 2)
 
-    def _filled(self, wanted: Tensor) -> Tensor:
-        """The wanted rows, and zeros up to the number that the matrix products are computed with."""
-        from torch.nn import functional
 
-        spare = self.rows - self.wanted
-        return functional.pad(wanted, (0, 0, 0, 0, 0, spare)) if spare else wanted
-
-
-def head_logits(head: Any, hidden: Tensor) -> Tensor:
+def head_logits(head: Any, hidden: Tensor, together: Rows) -> Tensor:
     """``[rows, V]`` logits of the generation head.
 
-    On a CPU the last, widest product is made in pieces: its library first copies all weights of a product of few rows,
-    which costs more than the product itself unless the copy stays in the processor's cache. The bits are the same.
+    Args:
+        head: transformers' generation head.
+        hidden: ``[rows, H]``, as many as :meth:`Rows.filled` gives.
+        together: rows of a product that are computed together.
     """
-    import torch
+    from paircomp_adapters.janus_products import multiply_wide
+
+    return together.apply(
+        lambda states: multiply_wide(head.vision_head, head.activation_fn(head.proj_out(states))), hidden
+    )
+
+
+def _filled(wanted: Tensor, rows: int) -> Tensor:
+    """The wanted rows, and zeros up to `rows`."""
     from torch.nn import functional
 
-    last = head.vision_head
-    if hidden.device.type != "cpu" or type(last) is not torch.nn.Linear:
-        whole: Tensor = head(hidden)
-        return whole
-    inner = head.activation_fn(head.proj_out(hidden))
-    parts = [slice(start, start + _PIECE) for start in range(0, last.out_features, _PIECE)]
-    return torch.cat([functional.linear(inner, last.weight[part], last.bias[part]) for part in parts], -1)
-
-
-def padded_rows(rows: int, device: torch.device) -> int:
-    """How many rows are computed for `rows` that are wanted."""
-    return max(_FEWEST_CPU_ROWS, _rounded(rows, _CPU_ROWS)) if device.type == "cpu" else rows
+    spare = rows - wanted.shape[0]
+    return functional.pad(wanted, (0, 0, 0, 0, 0, spare)) if spare else wanted
 
 
 def _rounded(count: int, step: int) -> int:

@@ -138,10 +138,14 @@ class JanusSampler:
         return torch.stack(drawn).to(self._model.device)
 
     def _step_for(self, texts: _Texts) -> Step:
+        from paircomp_adapters.janus_products import steady_rows
+
         rows, slots = len(texts.row), -(-(texts.longest + self.length) // _SLOTS) * _SLOTS
-        if self._step is None or not self._step.fits(self._model, rows, slots):
+        together = steady_rows(self._model)
+        if self._step is None or not self._step.fits(self._model, rows, slots, together):
             self._step = None  # free the old cache before the new one is allocated
-            self._step = self._make_step(self._model, CachedDecoder(self._language_model, rows=rows, slots=slots))
+            decoder = CachedDecoder(self._language_model, rows=rows, slots=slots, together=together)
+            self._step = self._make_step(self._model, decoder)
         return self._step
 
     @property
@@ -169,7 +173,7 @@ class JanusSampler:
 
         images, length = uniforms.shape[:2]
         hidden, slots = self._read(step.decoder, texts)
-        logits = head_logits(self._model.model.generation_head, step.decoder.finish(hidden))
+        logits = head_logits(self._model.model.generation_head, step.decoder.finish(hidden), step.decoder.together)
         drawn = []
         for position in range(length):
             unconditional = logits[images : 2 * images] if self.sampling.guided else None
@@ -194,9 +198,9 @@ class JanusSampler:
         """
         import torch
 
-        reader = CachedDecoder(self._language_model, rows=len(texts.texts), slots=texts.longest)
+        together = decoder.together
+        reader = CachedDecoder(self._language_model, rows=len(texts.texts), slots=texts.longest, together=together)
         padded = [[*text, *[self._prompts.pad] * (reader.slots - len(text))] for text in texts.texts]
-        padded += [padded[0]] * (reader.rows - len(padded))
         ids = torch.tensor(padded, device=decoder.device)
         hidden = reader.read(self._language_model.embed_tokens(ids))
         source = torch.tensor([*texts.row, *[0] * (decoder.rows - len(texts.row))], device=decoder.device)

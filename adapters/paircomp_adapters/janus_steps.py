@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from paircomp_adapters.janus_products import Rows
+
 __all__ = ["Step", "StepKind", "StepMaker", "step_maker"]
 
 StepKind = Literal["eager", "compiled", "graphed"]
@@ -37,11 +39,12 @@ class Step:
         self.decoder = decoder
         self.trusted = True
 
-    def fits(self, model: Any, rows: int, slots: int) -> bool:
+    def fits(self, model: Any, rows: int, slots: int, together: Rows) -> bool:
         """Whether a batch of this shape can use it; weights that moved or changed format cannot."""
         weight = model.model.language_model.embed_tokens.weight
-        same = (self.decoder.device, self.decoder.dtype) == (weight.device, weight.dtype)
-        return same and (self.decoder.wanted, self.decoder.slots) == (rows, slots)
+        mine = self.decoder
+        same = (mine.device, mine.dtype, mine.together) == (weight.device, weight.dtype, together)
+        return same and (mine.wanted, mine.slots) == (rows, slots)
 
     def __call__(self, tokens: Tensor, slots: Tensor, used: int) -> Tensor:
         """Logits behind one more image token of each image.
@@ -66,9 +69,14 @@ class Step:
 
     def compute(self, tokens: Tensor, slots: Tensor, span: int) -> Tensor:
         """The pass itself: ``[rows]`` tokens and slots to ``[rows, V]`` logits."""
-        inputs = self.model.prepare_embeddings_for_image_generation(tokens[:, None])
+        inputs = self.inputs(tokens)
         hidden = self.decoder.extend(inputs, slots[:, None], span)[:, 0]
-        return head_logits(self.model.model.generation_head, self.decoder.finish(hidden))
+        return head_logits(self.model.model.generation_head, self.decoder.finish(hidden), self.decoder.together)
+
+    def inputs(self, tokens: Tensor) -> Tensor:
+        """``[rows, 1, H]``: what the language model gets for image tokens."""
+        core = self.model.model
+        return self.decoder.together.apply(core.generation_aligner, core.generation_embeddings(tokens))[:, None]
 
     def fixed_span(self, used: int) -> int:
         """The span of a step whose shapes must not change at every token."""

@@ -1,0 +1,186 @@
+"""Matrix products of few rows on a CPU: the same bits in every batch, and weights that are read as they lie.
+
+A CPU's matrix library chooses its way by the shape of a product, and two ways may add the same numbers up in another
+order. So how many rows are computed together can change the last bit of each. Which numbers of rows go the same way
+depends on processor, library, threads and the weight's shape, hence it is measured: :func:`steady_rows` multiplies one
+vector, many times over, with a weight of each shape and looks from how many rows to how many every result is the same.
+Between the two, larger products are cut into blocks and smaller ones are filled up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["PanelLinear", "Rows", "lay_out_in_panels", "multiply_wide", "steady_rows"]
+
+_STEP = 4
+_FEWEST = (4, 8, 16)
+#: Blocks are multiples of the largest `_FEWEST`, so that what is left of a text behind them is never too small.
+_MOST = (16, 32, 48, 64, 96, 128)
+_TRIED = (*range(_STEP, 33, _STEP), 40, 48, 56, 64, 80, 96, 112, 128)
+_PIECE = 1024
+_PANEL = 32
+_SMALLEST = 32 * 2**20
+
+
+class Rows(NamedTuple):
+    """How many rows of a product are computed together.
+
+    Attributes:
+        fewest: that smaller ones are filled up to.
+        most: that larger ones are cut into; ``None`` where nothing is cut or filled up.
+    """
+
+    fewest: int = 1
+    most: int | None = None
+
+    def filled(self, rows: int) -> int:
+        """How many rows are computed for `rows` that are wanted: no block is too small then."""
+        if self.most is None:
+            return rows
+        whole, left = divmod(rows, self.most)
+        return whole * self.most + (max(self.fewest, -(-left // _STEP) * _STEP) if left else 0)
+
+    def apply(self, function: Callable[[Tensor], Tensor], states: Tensor) -> Tensor:
+        """A function of single rows over ``[..., H]`` states, block by block.
+
+        Args:
+            function: ``[rows, H]`` to ``[rows, any]``, each row by itself.
+            states: as many rows as :meth:`filled` gives, or a multiple of 16.
+        """
+        if self.most is None or states.shape[:-1].numel() <= self.most:
+            return function(states)
+        flat = states.flatten(0, -2)
+        blocks = [flat[start : start + self.most] for start in range(0, len(flat), self.most)]
+        return torch.cat([function(block) for block in blocks]).view(*states.shape[:-1], -1)
+
+
+class PanelLinear(nn.Module):
+    """A linear layer for few rows on a CPU: its weight lies in panels of 32 outputs, inputs outermost in each.
+
+    Of a weight that lies row by row, the library first copies all of it into such an order, at every token anew; of one
+    that lies column by column, it reads a few numbers from each of many memory pages. A batched product over panels
+    reads everything once, in order. Not to be trained.
+
+    Args:
+        linear: what it computes; as many outputs as some panels hold.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        panels = linear.weight.detach().view(-1, _PANEL, linear.in_features).transpose(1, 2).contiguous()
+        self.panels: Tensor
+        self.register_buffer("panels", panels)  # [outputs / 32, inputs, 32]
+        self.bias = linear.bias
+
+    def forward(self, states: Tensor) -> Tensor:
+        """``[..., inputs]`` to ``[..., outputs]``."""
+        flat = states.flatten(0, -2)
+        product = torch.bmm(flat.expand(self.panels.shape[0], -1, -1), self.panels)  # [panels, rows, 32]
+        whole = product.transpose(0, 1).reshape(*states.shape[:-1], -1)
+        return whole if self.bias is None else whole + self.bias
+
+
+def lay_out_in_panels(model: Any, *, smallest: int = _SMALLEST) -> None:
+    """Put a `PanelLinear` in the place of the linear layers that draw a Janus's image tokens, where that is faster.
+
+    It is for float32 on a CPU, and for weights that its cache does not hold from one token to the next. The products
+    are the same, but sums are added up in another order.
+
+    Args:
+        model: transformers' Janus; changed in place, one layer after the other, and only good for drawing afterwards.
+        smallest: bytes of all these weights together, from which on it is done.
+    """
+    parents = [module for part in _parts(model) for module in part.modules()]
+    layers = [
+        (parent, name, layer) for parent in parents for name, layer in parent.named_children()
+        if type(layer) is nn.Linear and layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32
+        and layer.out_features % _PANEL == 0
+    ]  # fmt: skip
+    if sum(layer.weight.nbytes for _, _, layer in layers) >= smallest:
+        for parent, name, layer in layers:
+            setattr(parent, name, PanelLinear(layer))
+
+
+def multiply_wide(layer: nn.Module, states: Tensor) -> Tensor:
+    """A linear layer of very many outputs, such as the last of a generation head.
+
+    Its product is made in pieces where a CPU's library would first copy all of the weight: that takes longer than the
+    product itself, unless the copy stays in the processor's cache. The bits are the same.
+    """
+    if type(layer) is not nn.Linear or states.device.type != "cpu":
+        whole: Tensor = layer(states)
+        return whole
+    parts = [slice(start, start + _PIECE) for start in range(0, layer.out_features, _PIECE)]
+    bias = layer.bias
+    return torch.cat([functional.linear(states, layer.weight[part], bias[part]) for part in parts], -1)
+
+
+def steady_rows(model: Any) -> Rows:
+    """How many rows of the products that draw a Janus's image tokens can be computed together with equal bits.
+
+    Args:
+        model: transformers' Janus.
+
+    Returns:
+        What holds for all of its products here, with as many threads as now; measured once for each shape. On
+        accelerators nothing is measured, and nothing promised.
+    """
+    ends = []
+    for function, weight in _products(model):
+        if weight.device.type != "cpu":
+            return Rows()
+        ends.append(_ends(function, weight))
+    most = {fewest: min(end[place] for end in ends) for place, fewest in enumerate(_FEWEST)}
+    best = max(_FEWEST, key=lambda fewest: (most[fewest], -fewest))
+    # Products of one and the same shape always go the same way, so sixteen at a time need no measurement.
+    return Rows(best, most[best]) if most[best] else Rows(_MOST[0], _MOST[0])
+
+
+def _parts(model: Any) -> tuple[nn.Module, ...]:
+    core = model.model
+    return core.language_model.layers, core.generation_head, core.generation_aligner
+
+
+def _products(model: Any) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]:
+    """Every product, and the weight of it."""
+    wide = model.model.generation_head.vision_head
+    for part in _parts(model):
+        for module in part.modules():
+            if isinstance(module, PanelLinear):
+                yield module, module.panels
+            elif isinstance(module, nn.Linear):
+                yield (lambda states: multiply_wide(wide, states)) if module is wide else module, module.weight
+
+
+_KNOWN: dict[tuple[Any, ...], tuple[int, ...]] = {}
+
+
+def _ends(function: Callable[[Tensor], Tensor], weight: Tensor) -> tuple[int, ...]:
+    """For each of `_FEWEST`, up to how many rows a product has the same bits from there on; 0 for not even that one."""
+    inputs = weight.shape[1]  # of a weight and of panels alike
+    key = (isinstance(function, nn.Module), weight.shape, weight.dtype, torch.get_num_threads())
+    if key not in _KNOWN:
+        vector = torch.randn(inputs, generator=torch.Generator().manual_seed(0)).to(weight.dtype)
+        with torch.no_grad():
+            results = {rows: function(vector.expand(rows, -1).contiguous()) for rows in _TRIED}
+        _KNOWN[key] = tuple(_end(results, fewest) for fewest in _FEWEST)
+    return _KNOWN[key]
+
+
+def _end(results: dict[int, Tensor], fewest: int) -> int:
+    expected, steady = results[fewest][0], 0
+    for rows, result in results.items():
+        if rows >= fewest:
+            if not bool((result == expected).all()):
+                break
+            steady = rows
+    return max((most for most in _MOST if most <= steady), default=0)
