@@ -29,7 +29,8 @@ _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show where an err
 @click.option("--base", default="janus-tiny", show_default=True, metavar="MODEL", help="Model that all start from.")
 @click.option("--recipe", default="shapes", show_default=True, metavar="NAME|FILE", help="Recipe of the RL arms.")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE",
-              help="Change a value of the recipe in all RL arms (groups.samples=12); may be repeated.")  # fmt: skip
+              help="Change a value of the recipe in all RL arms (groups.samples=12, policy.options.guidance=2); "
+                   "may be repeated.")  # fmt: skip
 @click.option("--suite", default="shapes-dev", show_default=True, metavar="NAME",
               help="Suite that results are read on; choices are made on shapes-dev, shapes is read once.")  # fmt: skip
 @click.option("--judge", "judges", multiple=True, default=("pixels",), show_default=True, metavar="NAME",
@@ -60,9 +61,12 @@ def ablate_command(out: Path, **given: Any) -> None:
 def _run(job: Job, arms: str | None, seeds: int | None, jobs: int) -> list[Outcome]:
     from focusdiff.ablation.arms import ARMS, arm_named
     from focusdiff.ablation.scheduling import Announced, open_work, run_all
+    from focusdiff.ablation.training import read_arm
 
     names = [name.strip() for name in arms.split(",")] if arms else list(ARMS)
     wanted = {arm_named(name).name: seeds or ARMS[name].seeds for name in names}
+    for name in wanted:
+        read_arm(ARMS[name], 0, job)  # every worker would stumble over the same fault of the recipe
     work = open_work(job, wanted)
     return run_all(job, work, jobs=jobs, heard=Announced(len(work)))
 

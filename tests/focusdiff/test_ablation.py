@@ -22,7 +22,7 @@ from focusdiff.ablation.table import ablation_tables, to_markdown, to_terminal
 from focusdiff.ablation.worker import Job, TrainedArm, do_job
 from focusdiff.commands import focusdiff
 from focusdiff.recipe_reading import shipped_recipes
-from paircomp.errors import ConfigError, RunMismatchError, UnknownNameError
+from paircomp.errors import ConfigError, PairCompError, RunMismatchError, UnknownNameError
 from paircomp.scoring import PairValues
 
 
@@ -203,6 +203,23 @@ def test_the_command_shows_what_there_is(tmp_path: Path) -> None:
     assert json.loads(said.stdout)["results"] == [["base", 0], ["pair", 0]]
     assert "Pair-GRPO" in (tmp_path / "table.md").read_text(encoding="utf-8")
     assert (tmp_path / "curves.svg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--set", "groups.sample=3"], "groups.sample: unknown, did you mean samples"),
+        (["--set", "groups.samples=0"], "groups: samples: expected"),
+        (["--recipe", "nothing"], "unknown recipe 'nothing'"),
+    ],
+)
+def test_a_fault_of_the_recipe_is_told_once_before_any_worker_starts(
+    tmp_path: Path, options: list[str], said: str
+) -> None:
+    given = ["ablate", "--out", str(tmp_path / "out"), *options]
+    with pytest.raises(PairCompError, match=re.escape(said)):
+        CliRunner().invoke(focusdiff, given, catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_training_whose_result_cannot_be_written_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
