@@ -209,7 +209,7 @@ def test_the_command_shows_what_there_is(tmp_path: Path) -> None:
     ("options", "said"),
     [
         (["--set", "groups.sample=3"], "groups.sample: unknown, did you mean samples"),
-        (["--set", "groups.samples=0"], "groups: samples: expected"),
+        (["--set", "groups.samples=0"], "groups.samples: expected a count from 2, got 0"),
         (["--recipe", "nothing"], "unknown recipe 'nothing'"),
     ],
 )
