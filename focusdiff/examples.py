@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from focusdiff.janus_tiny.skew import SkewedScenes
-from focusdiff.shapes_pairs import ShapesPairs
+from focusdiff.shapes_pairs import shapes_pairs
 from paircomp.errors import ConfigError
 from paircomp.shapes import Dice
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DRAWN", "CleanPairs", "DatasetExamples", "open_examples"]
 
 #: Sources whose pictures the renderer of the embedded world draws.
-DRAWN = frozenset({"shapes", "shapes-skewed"})
+DRAWN = frozenset({"shapes", "shapes-crowded", "shapes-skewed"})
 _PAIRS_A_STEP = 6  # as the shapes recipe of reinforcement learning draws them
 
 
@@ -34,11 +34,11 @@ def open_examples(recipe: ExamplesRecipe) -> Examples:
     """
     if recipe.source == "shapes-skewed":
         return SkewedScenes(recipe.seed)
-    if recipe.source == "shapes":
-        return CleanPairs(recipe.seed, recipe.pairs)
+    if recipe.source in DRAWN:
+        return CleanPairs(recipe.seed, recipe.pairs, source=recipe.source)
     path = Path(recipe.source)
     if not path.exists():
-        known = "shapes-skewed, shapes, or a path"
+        known = "shapes-skewed, shapes, shapes-crowded, or a path"
         raise ConfigError([f"source: expected {known}, got {recipe.source!r}, which does not exist"], where="examples")
     from focusdiff.data.pairs import read_pairs
 
@@ -51,10 +51,11 @@ class CleanPairs:
     Args:
         seed: of the pairs.
         pairs: after so many they repeat; 0 never.
+        source: ``shapes`` or ``shapes-crowded``.
     """
 
-    def __init__(self, seed: int, pairs: int = 0) -> None:
-        self._source = ShapesPairs(seed)
+    def __init__(self, seed: int, pairs: int = 0, *, source: str = "shapes") -> None:
+        self._source = shapes_pairs(source, seed)
         self._pairs = pairs
 
     def example(self, number: int) -> tuple[str, Image]:

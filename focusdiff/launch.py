@@ -133,11 +133,11 @@ def training_pairs(recipe: RLRecipe) -> PairSource:
     """
     from focusdiff.data.pairs import read_pairs, read_prompts
     from focusdiff.file_pairs import FilePairs, FilePrompts
-    from focusdiff.shapes_pairs import ShapesPairs
+    from focusdiff.shapes_pairs import SHAPES_SOURCES, shapes_pairs
 
     source, seed = recipe.prompts.source, recipe.loop.seed
-    if source in ("shapes", "shapes-unpaired"):
-        return ShapesPairs(seed, partners=source == "shapes")
+    if source in SHAPES_SOURCES:
+        return shapes_pairs(source, seed)
     if source.endswith(".txt"):
         return FilePrompts(read_prompts(source), seed)
     pairs = read_pairs(source)

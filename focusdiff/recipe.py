@@ -47,7 +47,8 @@ class PromptRecipe:
 
     Attributes:
         source: ``shapes``: pairs of the embedded world with clean ground truth, none of a fixed suite;
-            ``shapes-unpaired``: as many single prompts of it, without partners or ground truth; a ``.txt`` file:
+            ``shapes-crowded``: those whose scenes show two kinds of thing, which are harder; ``shapes-unpaired`` and
+            ``shapes-crowded-unpaired``: as many single prompts, without partners or ground truth; a ``.txt`` file:
             prompts without partner, one a line; any other path: pairs, see `focusdiff.data.pairs.read_pairs`.
         pairs: of one step. Paper: 64 (128 prompts); published code: 32.
     """

@@ -36,8 +36,10 @@ class ExamplesRecipe:
     Attributes:
         source: ``shapes-skewed``: the skewed and noisy data of ``janus-tiny``; ``shapes``: pairs of the embedded world
             with clean pictures, none of a fixed suite, in the order in which reinforcement learning draws them;
+            ``shapes-crowded``: those whose scenes show two kinds of thing;
             else a dataset of pairs (``focusdiff data``), a JSON or a JSONL file of them.
-        pairs: with ``shapes``, how many different pairs there are before they repeat; 0 never repeats.
+        pairs: with ``shapes`` and ``shapes-crowded``, how many different pairs there are before they repeat; 0 never
+            repeats.
         seed: of the draw.
     """
 

@@ -42,7 +42,7 @@ def train_supervised(arm: Arm, recipe: RLRecipe, folder: Path, curve: Curve) -> 
                    weight_decay=asked.weight_decay, clip=asked.max_gradient_norm, seed=seed)  # fmt: skip
     examples = (
         ExamplesRecipe("shapes-skewed", seed=_NOISY_SEED + seed) if arm.data == "base"
-        else ExamplesRecipe("shapes", pairs=recipe.loop.steps * recipe.prompts.pairs, seed=seed)
+        else ExamplesRecipe(recipe.prompts.source, pairs=recipe.loop.steps * recipe.prompts.pairs, seed=seed)
     )  # fmt: skip
     policy = open_policy(recipe)
     place = folder / "model"

@@ -22,6 +22,7 @@ from focusdiff.ablation.worker import Job, TrainedArm
 from focusdiff.launch import train
 from focusdiff.recipe import RLRecipe
 from focusdiff.recipe_reading import read_recipe
+from focusdiff.shapes_pairs import without_partners
 from paircomp.errors import UnknownNameError
 from paircomp.plugins import Registry
 from paircomp.run_store import Selection
@@ -49,14 +50,22 @@ def train_arm(arm: Arm, seed: int, job: Job, folder: Path) -> TrainedArm:
 
 
 def read_arm(arm: Arm, seed: int, job: Job) -> RLRecipe:
-    """The recipe as an arm runs it; that of ``pair`` for supervised arms, whose measure it is."""
+    """The recipe as an arm runs it; that of ``pair`` for supervised arms, whose measure it is.
+
+    Raises:
+        PairCompError: the recipe has faults, or no prompts without partners where the arm needs them.
+    """
     values = {**job.settings, **arm_values(arm if arm.training == "rl" else ARMS["pair"])}
     values |= {"loop.seed": seed, "policy.checkpoint": job.base_spec().checkpoint or ""}
     if job.steps is not None:
         values["loop.steps"] = job.steps
     recipe: RLRecipe = read_recipe(RLRecipe, job.recipe, folder="rl", values=values)
     every = max(1, math.ceil(recipe.loop.steps / CURVE_POINTS))
-    return dataclasses.replace(recipe, loop=dataclasses.replace(recipe.loop, checkpoint_every=every, keep=1))
+    prompts = recipe.prompts
+    if arm.data == "prompts":
+        prompts = dataclasses.replace(prompts, source=without_partners(prompts.source))
+    loop = dataclasses.replace(recipe.loop, checkpoint_every=every, keep=1)
+    return dataclasses.replace(recipe, loop=loop, prompts=prompts)
 
 
 def arm_values(arm: Arm) -> dict[str, Any]:
@@ -64,8 +73,6 @@ def arm_values(arm: Arm) -> dict[str, Any]:
     values: dict[str, Any] = {"groups.grouping": "pair" if arm.joint else "prompt", "groups.negatives": arm.negatives}
     if not arm.ground_truth:
         values["groups.probability"] = [[0, 0.0]]
-    if arm.data == "prompts":
-        values["prompts.source"] = "shapes-unpaired"
     if arm.negatives == "loss":
         values["objective.kl_members"] = "all"
     return values

@@ -9,6 +9,7 @@ import pytest
 from focusdiff.ablation.arms import ARMS
 from focusdiff.ablation.results import read_results
 from focusdiff.ablation.worker import Job, do_job
+from paircomp.errors import UnknownNameError
 
 torch = pytest.importorskip("torch")
 
@@ -42,6 +43,10 @@ def test_arms_differ_from_the_recipe_in_what_they_are_named_for(base: str, tmp_p
     assert asked["pair_literal"].groups.negatives == "loss"
     assert asked["pair_literal"].objective.kl_members == "all"
     assert asked["vanilla_other_prompts"].prompts.source == "shapes-unpaired"
+    crowded = Job(tmp_path, base=base, settings={"prompts.source": "shapes-crowded"})
+    assert read_arm(ARMS["vanilla_other_prompts"], 4, crowded).prompts.source == "shapes-crowded-unpaired"
+    with pytest.raises(UnknownNameError, match=r"unknown source of shapes 'pairs.jsonl'"):
+        read_arm(ARMS["vanilla_other_prompts"], 4, Job(tmp_path, base=base, settings={"prompts.source": "pairs.jsonl"}))
     assert asked["sft_pairs"] == pair  # whose FLOPs it is given
     assert all(each.optimiser == pair.optimiser and each.loop == pair.loop for each in asked.values())
     assert "loop.seed" not in arm_values(ARMS["pair"])

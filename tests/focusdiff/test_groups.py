@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 import torch
 
 from focusdiff.groups import GroupRecipe, Member, groups_of, pad_rewards, unpadded
 from focusdiff.objective import group_advantages
-from focusdiff.shapes_pairs import ShapesPairs
+from focusdiff.shapes_pairs import SHAPES_SOURCES, ShapesPairs, shapes_pairs, without_partners
 from focusdiff.training_protocols import StepPair
-from paircomp.shapes import parse_prompt
+from paircomp.errors import UnknownNameError
+from paircomp.shapes import Groups, Relation, parse_prompt
 from paircomp.suites.shapes_suites import is_held_out
 from paircomp.types import Subtask
 
@@ -110,6 +113,27 @@ def test_training_pairs_of_shapes_take_turns_and_show_nothing_that_is_held_out()
     assert not any(is_held_out(parse_prompt(prompt)) for pair in pairs for prompt in pair.prompts)
     assert ShapesPairs(1).draw(2, 6) == pairs[12:18]
     assert ShapesPairs(2).draw(2, 6) != pairs[12:18]
+
+
+def test_crowded_pairs_show_two_kinds_of_thing_and_nothing_that_is_held_out() -> None:
+    pairs = ShapesPairs(1, crowded=True).draw(0, 60)
+    scenes = [parse_prompt(prompt) for pair in pairs for prompt in pair.prompts]
+
+    assert {type(scene) for scene in scenes} == {Groups, Relation}
+    assert all(len(scene.groups) == 2 for scene in scenes if isinstance(scene, Groups))
+    assert not any(map(is_held_out, scenes))
+    assert [pair.subtask for pair in pairs[:5]] == [subtask for subtask in Subtask if subtask is not Subtask.TEXT]
+    assert pairs == ShapesPairs(1, crowded=True).draw(0, 60)
+
+
+def test_sources_of_shapes_go_by_name() -> None:
+    drawn = {source: shapes_pairs(source, 3).draw(0, 6) for source in SHAPES_SOURCES}
+
+    assert [len(pairs[0].prompts) for pairs in drawn.values()] == [2, 1, 2, 1]
+    assert drawn["shapes-crowded"] == ShapesPairs(3, crowded=True).draw(0, 6) != drawn["shapes"]
+    assert without_partners("shapes-crowded") == without_partners("shapes-crowded-unpaired")
+    with pytest.raises(UnknownNameError, match=r"unknown source of shapes 'shapes-crowd': did you mean shapes-crowded"):
+        shapes_pairs("shapes-crowd", 3)
 
 
 def test_unpaired_prompts_are_as_many_as_those_of_the_pairs() -> None:

@@ -141,8 +141,14 @@ def test_clean_pairs_come_in_the_order_of_reinforcement_learning_and_repeat_when
     assert repeated.example(4)[0] == repeated.example(0)[0] != repeated.example(2)[0]
 
 
+def test_clean_pairs_of_crowded_scenes_are_those_of_reinforcement_learning():
+    (drawn,) = ShapesPairs(5, crowded=True).draw(0, 1)
+    examples = open_examples(ExamplesRecipe("shapes-crowded", seed=5))
+    assert (examples.example(0)[0], examples.example(1)[0]) == drawn.prompts
+
+
 def test_a_source_that_is_neither_a_name_nor_a_path_is_refused():
-    with pytest.raises(ConfigError, match=r"expected shapes-skewed, shapes, or a path, got 'nowhere'"):
+    with pytest.raises(ConfigError, match=r"expected shapes-skewed, shapes, shapes-crowded, or a path, got 'nowhere'"):
         open_examples(ExamplesRecipe("nowhere"))
 
 
