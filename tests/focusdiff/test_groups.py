@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-
 import torch
 
 from focusdiff.groups import GroupRecipe, Member, groups_of, pad_rewards, unpadded
