@@ -34,8 +34,7 @@ def shapes_pairs(source: str, seed: int) -> ShapesPairs:
     Raises:
         UnknownNameError: there is no such source.
     """
-    if source not in SHAPES_SOURCES:
-        raise UnknownNameError("source of shapes", source, SHAPES_SOURCES)
+    _check(source)
     return ShapesPairs(seed, partners=not source.endswith(_UNPAIRED), crowded=source.startswith("shapes-crowded"))
 
 
@@ -45,9 +44,13 @@ def without_partners(source: str) -> str:
     Raises:
         UnknownNameError: there is no such source of shapes.
     """
+    _check(source)
+    return source.removesuffix(_UNPAIRED) + _UNPAIRED
+
+
+def _check(source: str) -> None:
     if source not in SHAPES_SOURCES:
         raise UnknownNameError("source of shapes", source, SHAPES_SOURCES)
-    return source.removesuffix(_UNPAIRED) + _UNPAIRED
 
 
 class ShapesPairs:

@@ -7,6 +7,7 @@ focusdiff ablate --out DIR --suite crowded.jsonl --set prompts.source=shapes-cro
 from __future__ import annotations
 
 import json
+import sys
 
 from paircomp.shapes import Groups, Scene, Sign, parse_prompt
 from paircomp.suites.shapes_suites import shapes_dev_suite
@@ -18,10 +19,11 @@ def is_crowded(scene: Scene) -> bool:
 
 
 def main() -> None:
-    """Print them, a pair a line."""
-    for pair in shapes_dev_suite().pairs:
-        if all(is_crowded(parse_prompt(prompt)) for prompt in pair.prompts):
-            print(json.dumps({"pair_id": pair.pair_id, "subtask": pair.subtask, "prompts": pair.prompts}))
+    """Print them, a pair a line, and how many there are to standard error."""
+    pairs = [pair for pair in shapes_dev_suite().pairs if all(map(is_crowded, map(parse_prompt, pair.prompts)))]
+    for pair in pairs:
+        print(json.dumps({"pair_id": pair.pair_id, "subtask": pair.subtask, "prompts": pair.prompts}))
+    print(f"{len(pairs)} pairs", file=sys.stderr)
 
 
 if __name__ == "__main__":
