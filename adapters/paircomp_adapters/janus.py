@@ -128,10 +128,11 @@ class JanusGenerator:
     supports_seeds = True
 
     def __init__(self, loaded: JanusCheckpoint, sampling: Sampling, *, step: StepKind = "eager") -> None:
-        from paircomp_adapters.janus_products import lay_out_in_panels
+        from paircomp_adapters.janus_products import pack_weights
 
         self._model: Any = loaded.model
-        lay_out_in_panels(self._model)
+        if step == "eager":  # torch's compiler packs weights itself, and cannot read what is packed already
+            pack_weights(self._model)
         self._sampler = JanusSampler(loaded.model, loaded.prompts, sampling, step=step)
         self.identity: Mapping[str, Any] = {
             "version": _VERSION,

@@ -1,4 +1,4 @@
-"""Matrix products of few rows on a CPU: the same bits in every batch, and weights that are read as they lie.
+"""Matrix products of few rows on a CPU: the same bits in every batch, and weights that are packed for them once.
 
 A CPU's matrix library chooses its way by the shape of a product, and two ways may add the same numbers up in another
 order. So how many rows are computed together can change the last bit of each. Which numbers of rows go the same way
@@ -19,7 +19,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PanelLinear", "Rows", "lay_out_in_panels", "multiply_wide", "steady_rows"]
+__all__ = ["PackedLinear", "Rows", "has_onednn", "multiply_wide", "pack_weights", "steady_rows"]
 
 _STEP = 4
 _FEWEST = (4, 8, 16)
@@ -27,7 +27,8 @@ _FEWEST = (4, 8, 16)
 _MOST = (16, 32, 48, 64, 96, 128)
 _TRIED = (*range(_STEP, 33, _STEP), 40, 48, 56, 64, 80, 96, 112, 128)
 _PIECE = 1024
-_PANEL = 32
+#: Rows that a weight is packed for. The order is good for any number of them; of one row alone oneDNN makes another.
+_PACKED_FOR = 16
 _SMALLEST = 32 * 2**20
 
 
@@ -63,51 +64,58 @@ class Rows(NamedTuple):
         return torch.cat([function(block) for block in blocks]).view(*states.shape[:-1], -1)
 
 
-class PanelLinear(nn.Module):
-    """A linear layer for few rows on a CPU: its weight lies in panels of 32 outputs, inputs outermost in each.
+class PackedLinear(nn.Module):
+    """A linear layer for few rows on a CPU: its weight lies in the order in which oneDNN's kernels read it.
 
-    Of a weight that lies row by row, the library first copies all of it into such an order, at every token anew; of one
-    that lies column by column, it reads a few numbers from each of many memory pages. A batched product over panels
-    reads everything once, in order. Not to be trained.
+    Of a weight that lies row by row, a matrix library first copies all of it into such an order, at every token anew,
+    and for few rows that takes longer than the product. Not to be trained, copied or moved: nobody but oneDNN can read
+    what lies there. The operators are those that torch's own compiler uses for weights that do not change.
 
     Args:
-        linear: what it computes; as many outputs as some panels hold.
+        linear: what it computes; float32 on a CPU.
+
+    Attributes:
+        weight: ``[outputs, inputs]``, opaque.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        panels = linear.weight.detach().view(-1, _PANEL, linear.in_features).transpose(1, 2).contiguous()
-        self.panels: Tensor
-        self.register_buffer("panels", panels)  # [outputs / 32, inputs, 32]
-        self.bias = linear.bias
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _PACKED_FOR)
+        self.weight = packed  # no buffer: nothing that walks over a model's tensors could read it
+        self.bias = None if linear.bias is None else linear.bias.detach()
 
     def forward(self, states: Tensor) -> Tensor:
         """``[..., inputs]`` to ``[..., outputs]``."""
-        flat = states.flatten(0, -2)
-        product = torch.bmm(flat.expand(self.panels.shape[0], -1, -1), self.panels)  # [panels, rows, 32]
-        whole = product.transpose(0, 1).reshape(*states.shape[:-1], -1)
-        return whole if self.bias is None else whole + self.bias
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, "none", [], "")
+        return product
 
 
-def lay_out_in_panels(model: Any, *, smallest: int = _SMALLEST) -> None:
-    """Put a `PanelLinear` in the place of the linear layers that draw a Janus's image tokens, where that is faster.
+def pack_weights(model: Any, *, smallest: int = _SMALLEST) -> None:
+    """Put a `PackedLinear` in the place of the linear layers that draw a Janus's image tokens, where that is faster.
 
-    It is for float32 on a CPU, and for weights that its cache does not hold from one token to the next. The products
-    are the same, but sums are added up in another order.
+    It is for float32 on a CPU whose torch has oneDNN, and for weights that the processor's cache does not hold from one
+    token to the next. The products are the same, but sums are added up in another order.
 
     Args:
         model: transformers' Janus; changed in place, one layer after the other, and only good for drawing afterwards.
         smallest: bytes of all these weights together, from which on it is done.
     """
+    if not has_onednn():
+        return
     parents = [module for part in _parts(model) for module in part.modules()]
     layers = [
         (parent, name, layer) for parent in parents for name, layer in parent.named_children()
         if type(layer) is nn.Linear and layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32
-        and layer.out_features % _PANEL == 0
     ]  # fmt: skip
     if sum(layer.weight.nbytes for _, _, layer in layers) >= smallest:
         for parent, name, layer in layers:
-            setattr(parent, name, PanelLinear(layer))
+            setattr(parent, name, PackedLinear(layer))
+
+
+def has_onednn() -> bool:
+    """Whether this torch multiplies on the CPU with oneDNN too."""
+    backend: Any = torch.backends.mkldnn
+    return bool(backend.is_available())
 
 
 def multiply_wide(layer: nn.Module, states: Tensor) -> Tensor:
@@ -155,8 +163,8 @@ def _products(model: Any) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]
     wide = model.model.generation_head.vision_head
     for part in _parts(model):
         for module in part.modules():
-            if isinstance(module, PanelLinear):
-                yield module, module.panels
+            if isinstance(module, PackedLinear):
+                yield module, module.weight
             elif isinstance(module, nn.Linear):
                 yield (lambda states: multiply_wide(wide, states)) if module is wide else module, module.weight
 
@@ -166,8 +174,8 @@ _KNOWN: dict[tuple[Any, ...], tuple[int, ...]] = {}
 
 def _ends(function: Callable[[Tensor], Tensor], weight: Tensor) -> tuple[int, ...]:
     """For each of `_FEWEST`, up to how many rows a product has the same bits from there on; 0 for not even that one."""
-    inputs = weight.shape[1]  # of a weight and of panels alike
-    key = (isinstance(function, nn.Module), weight.shape, weight.dtype, torch.get_num_threads())
+    inputs = weight.shape[1]
+    key = (type(function), weight.shape, weight.dtype, torch.get_num_threads())
     if key not in _KNOWN:
         vector = torch.randn(inputs, generator=torch.Generator().manual_seed(0)).to(weight.dtype)
         with torch.no_grad():

@@ -23,7 +23,7 @@ from paircomp_adapters import janus_steps
 from paircomp_adapters.janus import JanusGenerator, janus
 from paircomp_adapters.janus_checkpoint import JanusCheckpoint, load_janus
 from paircomp_adapters.janus_images import decode_tokens, encode_pictures, picture_tensor
-from paircomp_adapters.janus_products import lay_out_in_panels
+from paircomp_adapters.janus_products import pack_weights
 from paircomp_adapters.janus_sampler import JanusSampler
 from paircomp_adapters.janus_sampling import Sampling
 from paircomp_adapters.janus_steps import Step
@@ -117,13 +117,13 @@ def test_greedy_tokens_with_shared_and_own_key_value_heads(tmp_path: Path, heads
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("panels", [False, True])
-def test_a_batch_is_its_images_drawn_one_by_one_to_the_bit(tmp_path: Path, threads: int, panels: bool) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_batch_is_its_images_drawn_one_by_one_to_the_bit(tmp_path: Path, threads: int, packed: bool) -> None:
     """With heads of a real size; five texts of five lengths, in batches of every shape."""
     save_tiny_janus(tmp_path, width=64, heads=2, key_value_heads=2, codes=256)
     loaded = load_janus(tmp_path, device="cpu", dtype=torch.float32)
-    if panels:
-        lay_out_in_panels(loaded.model, smallest=0)
+    if packed:
+        pack_weights(loaded.model, smallest=0)
     with processor_threads(threads):
         compare_batches(sampler(loaded, top_k=100))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from paircomp_adapters.janus_products import PanelLinear, Rows, lay_out_in_panels, multiply_wide, steady_rows
+from paircomp_adapters.janus_products import PackedLinear, Rows, multiply_wide, pack_weights, steady_rows
 from tests.adapters.tiny_janus import build_janus
 
 BLOCKS = [Rows(4, 16), Rows(8, 48), Rows(16, 16), Rows(16, 128)]
@@ -69,12 +69,12 @@ def test_a_function_is_applied_to_every_row_once(shape: tuple[int, ...]) -> None
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(1,), (7,), (4, 1), (2, 3)])
-def test_panels_are_the_layer_they_were_made_of(shape: tuple[int, ...], bias: bool) -> None:
+def test_a_packed_layer_is_the_one_it_was_made_of(shape: tuple[int, ...], bias: bool) -> None:
     linear = nn.Linear(72, 96, bias=bias)
     states = torch.randn(*shape, 72)
 
     with torch.no_grad():
-        found, expected = PanelLinear(linear)(states), linear(states)
+        found, expected = PackedLinear(linear)(states), linear(states)
 
     assert found.shape == expected.shape
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
@@ -87,32 +87,39 @@ def test_a_wide_product_in_pieces_has_the_bits_of_the_whole() -> None:
         assert torch.equal(multiply_wide(linear, states), linear(states))
 
 
-def test_large_models_on_a_cpu_are_laid_out_in_panels(model: Any) -> None:
-    lay_out_in_panels(model)
-    assert not any(isinstance(module, PanelLinear) for module in model.modules())  # small: it stays in the cache
+def test_large_models_on_a_cpu_are_packed(model: Any) -> None:
+    pack_weights(model)
+    assert not any(isinstance(module, PackedLinear) for module in model.modules())  # small: it stays in the cache
 
-    lay_out_in_panels(model, smallest=0)
+    pack_weights(model, smallest=0)
 
     layer = model.model.language_model.layers[0]
-    assert isinstance(layer.self_attn.q_proj, PanelLinear)
-    assert isinstance(layer.mlp.down_proj, PanelLinear)
-    assert type(layer.mlp.up_proj) is nn.Linear  # 136 outputs are no whole panels
-    assert isinstance(model.model.generation_head.vision_head, PanelLinear)
+    assert isinstance(layer.self_attn.q_proj, PackedLinear)
+    assert isinstance(layer.mlp.down_proj, PackedLinear)
+    assert isinstance(model.model.generation_head.vision_head, PackedLinear)
     assert type(model.lm_head) is nn.Linear  # draws no image tokens
 
 
 def test_other_number_formats_stay_as_they_are(model: Any) -> None:
     model = model.to(torch.bfloat16)
 
-    lay_out_in_panels(model, smallest=0)
+    pack_weights(model, smallest=0)
 
-    assert not any(isinstance(module, PanelLinear) for module in model.modules())
+    assert not any(isinstance(module, PackedLinear) for module in model.modules())
 
 
-@pytest.mark.parametrize("panels", [False, True])
-def test_rows_computed_together_have_the_bits_of_those_computed_otherwise(model: Any, panels: bool) -> None:
-    if panels:
-        lay_out_in_panels(model, smallest=0)
+def test_without_onednn_nothing_is_packed(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+
+    pack_weights(model, smallest=0)
+
+    assert not any(isinstance(module, PackedLinear) for module in model.modules())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_rows_computed_together_have_the_bits_of_those_computed_otherwise(model: Any, packed: bool) -> None:
+    if packed:
+        pack_weights(model, smallest=0)
     rows = steady_rows(model)
     assert rows.most is not None
     states = torch.randn(rows.filled(150), 64)
