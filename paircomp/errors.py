@@ -36,6 +36,7 @@ __all__ = [
     "GenerationError",
     "JudgeError",
     "MissingImagesError",
+    "MissingScoresError",
     "NotRunnableError",
     "OutOfMemory",
     "PairCompError",
@@ -188,6 +189,10 @@ class RunError(PairCompError):
 
 class MissingImagesError(RunError):
     """Images that a step needs are absent altogether."""
+
+
+class MissingScoresError(RunError):
+    """There are images, and not one of them has a score."""
 
 
 class RunMismatchError(RunError):

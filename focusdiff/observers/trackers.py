@@ -63,7 +63,7 @@ class Trackers(SilentObserver):
         finite = {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
         with redirect_stdout(sys.stderr):
             if not self._trackers:  # at the first number, so that a run that is refused leaves nothing behind
-                self._trackers = self._started()
+                self._start()
             for tracker in self._trackers:
                 tracker.log(finite, step=step)
 
@@ -78,15 +78,15 @@ class Trackers(SilentObserver):
                 else:
                     tracker.finish()
 
-    def _started(self) -> list[GeneralTracker]:
+    def _start(self) -> None:
         from accelerate import PartialState
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
         PartialState()  # trackers ask which process this is; where processes were started, it is there already
-        trackers = [LOGGER_TYPE_TO_CLASS[name](**self._asked(name)) for name in self._names]
-        for tracker in trackers:
+        for name in self._names:
+            tracker = LOGGER_TYPE_TO_CLASS[name](**self._asked(name))
             tracker.start()
-        return trackers
+            self._trackers.append(tracker)  # one at a time: where the next one fails, this one is closed
 
     def _asked(self, name: TrackerName) -> dict[str, Any]:
         if name == _TENSORBOARD:

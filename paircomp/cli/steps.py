@@ -80,6 +80,19 @@ def evaluate_command(**given: Any) -> None:
     show_report(report, _written(evaluated, report, judge), as_json=given["as_json"])
     if nothing_drawn is not None:
         raise nothing_drawn
+    _refuse_without_scores(run, report)
+
+
+def _refuse_without_scores(run: Run, report: Report) -> None:
+    from paircomp.errors import MissingScoresError
+
+    coverage = report["coverage"]
+    if coverage["images"] and not coverage["scored"]:
+        commonest = next((f": {each['reason']}" for each in coverage["reasons"]), "")
+        raise MissingScoresError(
+            run.path,
+            f"not one of {coverage['images']} images has a score{commonest}; next: mend that and evaluate again",
+        )
 
 
 def _run_steps(evaluation: Evaluation, run: Run) -> MissingImagesError | None:

@@ -393,6 +393,23 @@ def test_a_suite_refused_as_a_whole_still_gets_its_report(capfd: pytest.CaptureF
     assert "no image to judge" in err
 
 
+def test_images_without_any_score_get_their_report_and_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["generate", "--model", "sketch", "--limit", "1", "--out", "drawn"])
+    capfd.readouterr()
+    Path("mine.jsonl").write_text('{"prompts": ["three eggs", "two eggs"], "subtask": "counting"}\n')
+    Path("pictures").mkdir()
+    for drawn in Path("drawn/images").glob("*_*_*.png"):
+        drawn.rename(Path("pictures") / f"0_{drawn.name.partition('_')[2]}")
+
+    said = run(["eval", "--images", "pictures", "--suite", "mine.jsonl", "--judge", "pixels", "--out", "run", "--json"])
+
+    out, err = capfd.readouterr()
+    assert said == 1
+    assert json.loads(out)["notices"][0].startswith("COVERAGE 0.0%")
+    assert re.search(r"run: not one of 4 images has a score: .*outside.*; next: mend that and evaluate again", err)
+    assert Path("run/report.html").is_file()
+
+
 def test_a_generator_that_prints_does_not_spoil_the_json(capfd: pytest.CaptureFixture[str]) -> None:
     Path("chatty.py").write_text(
         "from PIL import Image\nfrom paircomp import Generated\n"

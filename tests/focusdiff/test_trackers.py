@@ -110,3 +110,45 @@ def test_an_identity_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "trackers.json").write_text("[]")
     with pytest.raises(RunError, match=r'trackers.json: expected \{"id": ...\}, not readable'):
         Trackers(["trackio"], project="pairs", run=tmp_path).send(1, {"reward": 1.0})
+
+
+def test_where_one_tracker_cannot_start_the_one_before_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracking = pytest.importorskip("accelerate.tracking")
+    from focusdiff.observers.trackers import Trackers
+
+    told: list[str] = []
+
+    class FakeTracker:
+        """A fake: says what it is asked to do."""
+
+        name = "fake"
+
+        def __init__(self, **asked: object) -> None:
+            told.append(f"made {sorted(asked)}")
+
+        def start(self) -> None:
+            told.append("started")
+
+        def finish(self) -> None:
+            told.append("finished")
+
+    class UnreachableTracker(FakeTracker):
+        """A fake whose service is down."""
+
+        def start(self) -> None:
+            raise ConnectionError("no service")
+
+    monkeypatch.setattr("focusdiff.observers.trackers.missing_imports", lambda names: [])
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "tensorboard", FakeTracker)
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "wandb", UnreachableTracker)
+    with (
+        pytest.raises(ConnectionError, match="no service"),
+        closing(Trackers(["tensorboard", "wandb"], project="pairs", run=tmp_path)) as trackers,
+    ):
+        trackers.send(1, {"reward": 0.5})
+
+    assert told[:2] == ["made ['logging_dir', 'run_name']", "started"]
+    assert told[-1] == "finished"
+    assert told.count("finished") == 1
