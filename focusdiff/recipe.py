@@ -251,6 +251,9 @@ class RLRecipe:
         if self.lora.rank and self.steadiness.ref_update == "ema":
             yield ("steadiness.ref_update: 'ema' does not go with lora (a mean of factors is no mean of adapters), "
                    "expected none, every_n or on_plateau")  # fmt: skip
+        if self.objective.beta == 0 and self.steadiness.ref_update != "none":
+            yield (f"steadiness.ref_update: with objective.beta 0 there is no reference, expected none, "
+                   f"got {self.steadiness.ref_update}")  # fmt: skip
         if self.loop.sharding == "full":
             if self.lora.rank:
                 yield "loop.sharding: 'full' does not go with lora yet, expected 'none'"

@@ -33,7 +33,8 @@ class SteadinessRecipe:
         lowest_scale: the learning rate is never cut below this share of its schedule. Ours.
         ref_update: when the current model becomes the reference. ``none``: never, as published code; ``every_n``: each
             `ref_every` steps; ``ema``: at each of these, the reference goes `ref_mix` of the way to the current model;
-            ``on_plateau``: when the reward has not risen, as the paper's authors did by hand.
+            ``on_plateau``: when the reward stands still or falls slowly, as the paper's authors did by hand. A model
+            whose reward lies `drop` or more below the best half window so far has collapsed, and becomes none.
         ref_every: steps.
         ref_mix: share of the way.
         plateau: the rise of the mean reward, from one half of `window` to the other, below which it is a plateau.
@@ -80,6 +81,7 @@ class SteadinessController:
         self._recipe = recipe
         self._scale = 1.0
         self._rewards: deque[float] = deque(maxlen=recipe.window + recipe.short)
+        self._best = -math.inf
 
     def observe(self, step: int, metrics: Mapping[str, float]) -> Adjustment:
         """Hear of a step, and say what is to change from the next one on; a step without rewards changes nothing."""
@@ -89,14 +91,17 @@ class SteadinessController:
         return self._on_drop() or self._on_reference(step) or Adjustment(self._scale)
 
     def state_dict(self) -> dict[str, Any]:
-        """The factor, and the rewards in the window."""
-        return {"scale": self._scale, "rewards": list(self._rewards)}
+        """The factor, the rewards in the window, and the best mean of half a window; none before there was one."""
+        best = None if math.isinf(self._best) else self._best
+        return {"scale": self._scale, "rewards": list(self._rewards), "best": best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what :meth:`state_dict` gave."""
         self._scale = float(state["scale"])
         self._rewards.clear()
         self._rewards.extend(map(float, state["rewards"]))
+        best = state.get("best")  # runs of earlier versions kept none
+        self._best = -math.inf if best is None else float(best)
 
     def _on_drop(self) -> Adjustment | None:
         asked = self._recipe
@@ -124,11 +129,14 @@ class SteadinessController:
             return None
         held = list(self._rewards)[-asked.window :]
         half = asked.window // 2
-        risen = _mean(held[half:]) - _mean(held[:half])
-        if risen > asked.plateau:
+        before, now = _mean(held[:half]), _mean(held[half:])
+        self._best = max(self._best, before, now)
+        risen = now - before
+        if risen > asked.plateau or self._best - now >= asked.drop:
             return None
         self._rewards.clear()  # what came before says nothing of the run as it is now
-        return self._moved(f"reward rose by {risen:.3f} within {asked.window} steps", 1.0)
+        said = "rose" if risen >= 0 else "fell"
+        return self._moved(f"reward {said} by {abs(risen):.3f} within {asked.window} steps", 1.0)
 
     def _moved(self, why: str, share: float) -> Adjustment:
         said = "is the current model" if share == 1.0 else f"goes {share:.0%} of the way to the current model"

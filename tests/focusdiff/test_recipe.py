@@ -85,6 +85,12 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
         read_recipe(RLRecipe, str(tmp_path / "gone.toml"), folder="rl")
 
 
+def test_without_a_kl_term_no_reference_can_move() -> None:
+    values = {"objective.beta": 0.0, "steadiness.ref_update": "every_n"}
+    with pytest.raises(ConfigError, match=r"steadiness\.ref_update: with objective\.beta 0 there is no reference"):
+        read_recipe(RLRecipe, "shapes", folder="rl", values=values)
+
+
 def test_the_command_names_every_recipe_that_ships() -> None:
     (option,) = (each for each in rl_command.params if each.name == "recipe")
     named = option.help.partition("(")[2].partition(")")[0].split(", ")  # type: ignore[attr-defined]

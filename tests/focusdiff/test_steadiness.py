@@ -53,6 +53,20 @@ def test_a_plateau_moves_the_reference_and_a_rise_does_not() -> None:
     assert all(asked.move_reference and asked.reference_share == 1 for _, asked in moved)
 
 
+def test_a_slow_fall_moves_the_reference_and_a_collapse_does_not() -> None:
+    recipe = SteadinessRecipe(ref_update="on_plateau", window=20, drop=0.1)
+    slow = run(recipe, [0.8 - 0.002 * step for step in range(40)])
+    assert [step for step, _ in slow] == [19, 39]
+    assert slow[0][1].reason == "reward fell by 0.020 within 20 steps: the reference is the current model"
+
+    collapsed = run(recipe, [0.8] * 40 + [0.2] * 80)
+
+    assert [step for step, _ in collapsed] == [19, 39]  # a plateau of the collapsed model is none
+    assert run(recipe, [0.8 - 0.02 * step for step in range(40)]) == []
+    recovered = run(recipe, [0.8] * 20 + [0.2] * 30 + [0.8] * 30)
+    assert [step for step, _ in recovered] == [19, 69]
+
+
 @pytest.mark.parametrize(("kind", "share"), [("every_n", 1.0), ("ema", 0.25)])
 def test_the_reference_moves_by_the_clock(kind: str, share: float) -> None:
     recipe = SteadinessRecipe(ref_update=kind, ref_every=7, ref_mix=0.25)  # type: ignore[arg-type]
@@ -62,7 +76,7 @@ def test_the_reference_moves_by_the_clock(kind: str, share: float) -> None:
 
 def test_a_continued_run_does_what_the_undisturbed_one_does() -> None:
     recipe = SteadinessRecipe(cut=0.6, ref_update="on_plateau", window=12, short=3, drop=0.05)
-    rewards = noisy(0.6, 30) + noisy(0.4, 30, seed=1) + noisy(0.2, 40, seed=2)
+    rewards = noisy(0.6, 30) + noisy(0.4, 30, seed=1) + noisy(0.2, 40, seed=2) + noisy(0.6, 30, seed=3)
     whole = run(recipe, rewards)
     assert len(whole) > 3
     for killed in (5, 31, 34, 61):
