@@ -323,7 +323,7 @@ def checkpoint_of(said: argparse.Namespace, recipe: RLRecipe, dtype: torch.dtype
     tokens = said.tokens or (16 if said.quick else 144 if small else 576)
     model = build(SHAPES[said.model], tokens, said.device, dtype, SMALL_TOKENIZER if small else {})
     with tempfile.TemporaryDirectory() as folder:
-        return JanusCheckpoint(model, build_prompts(Path(folder)), "transformers", "random")
+        return JanusCheckpoint(model, build_prompts(Path(folder)), "transformers", "random", "random")
 
 
 def measured(said: argparse.Namespace, setting: Setting) -> dict[str, Measured]:

@@ -117,11 +117,12 @@ class Program:
         process, self._process = self._process, None
         if process is None:
             return "it was ended"
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_GRACE_SECONDS)
+        try:
+            code = process.wait(timeout=_GRACE_SECONDS)
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        except subprocess.TimeoutExpired:
+            how = "closed its standard output and was ended"
         _kill(process)
-        code = process.returncode
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return f"it {how}{self._tail()}, before it had answered everything"
 
     def _tail(self) -> str:

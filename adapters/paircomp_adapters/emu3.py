@@ -15,7 +15,7 @@ from paircomp.errors import AdapterError, ConfigError
 from paircomp.runtime.capabilities import declares
 from paircomp.runtime.checkpoints import resolve_dtype, torch_dtype
 from paircomp.runtime.memory import free_device_memory
-from paircomp.runtime.weights import explained_load, weights_identity, weights_within_reach
+from paircomp.runtime.weights import explained_load, local_folder, weights_identity, weights_within_reach
 from paircomp.types import Generated, GenerationRequest
 from paircomp_adapters.emu3_models import BLEMISHES, QUALITY
 from paircomp_adapters.emu3_sampler import Grid, sample_tokens, uniforms_of
@@ -82,7 +82,7 @@ def emu3(  # noqa: PLR0913 - each one an option of the command line, all keyword
     if faults or checkpoint is None:
         raise ConfigError(faults, where=_WHO)
     model, processor = _load(checkpoint, revision, device, dtype)
-    place = Path(getattr(model, "name_or_path", checkpoint))
+    place = local_folder(checkpoint, revision) or Path(checkpoint)  # the hub's snapshot, now that it is here
     return Emu3Generator(
         model, processor, sampling, size=(width, height), suffix=suffix, negative_prompt=negative_prompt,
         weights=weights_identity(place),

@@ -120,9 +120,14 @@ def _load(
 class JanusGenerator:
     """Draws images with a loaded Janus; see :func:`janus`.
 
+    Args:
+        loaded: used up: large weights on a CPU are packed for drawing, and good for nothing else afterwards.
+        sampling: how tokens are drawn.
+        step: how a decode step is run.
+
     Attributes:
-        identity: what the images depend on besides prompt and seed. The kind of step is not part of it: a step that
-            draws other tokens is not used.
+        identity: what the images depend on besides prompt, seed and options. Sums of packed weights are added up in
+            another order, so a run is not continued without them.
     """
 
     supports_seeds = True
@@ -131,14 +136,15 @@ class JanusGenerator:
         from paircomp_adapters.janus_products import pack_weights
 
         self._model: Any = loaded.model
-        if step == "eager":  # torch's compiler packs weights itself, and cannot read what is packed already
-            pack_weights(self._model)
+        packed = step == "eager" and pack_weights(self._model)  # torch's compiler cannot read packed weights
         self._sampler = JanusSampler(loaded.model, loaded.prompts, sampling, step=step)
         self.identity: Mapping[str, Any] = {
             "version": _VERSION,
             "weights": loaded.fingerprint,
             "dtype": str(loaded.model.dtype).removeprefix("torch."),
+            "settings": loaded.settings,
             "template": TEMPLATE,
+            **({"products": "packed"} if packed else {}),
         }
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from paircomp.errors import ConfigError
-from paircomp.runtime.checkpoints import CheckpointError, WeightFiles, fill_model, read_json, torch_dtype
+from paircomp.runtime.checkpoints import (
+    CheckpointError,
+    WeightFiles,
+    fill_model,
+    read_json,
+    settings_fingerprint,
+    torch_dtype,
+)
 from paircomp.runtime.files import write_json
 from paircomp_adapters.janus_layout import ORIGINAL, config_from_original, original_config
 from paircomp_adapters.janus_prompts import JanusPrompts
@@ -34,6 +41,7 @@ class JanusCheckpoint:
         prompts: its tokenizer.
         layout: what it was read from.
         fingerprint: stands for its weights, see :meth:`WeightFiles.fingerprint`.
+        settings: stands for its configuration and tokenizer, see `settings_fingerprint`.
         unused: tensors of the original layout that the classes of transformers have no place for.
     """
 
@@ -41,6 +49,7 @@ class JanusCheckpoint:
     prompts: JanusPrompts
     layout: Layout
     fingerprint: str
+    settings: str
     unused: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -68,7 +77,7 @@ def load_janus(folder: Path, *, device: str, dtype: torch.dtype) -> JanusCheckpo
     else:
         model, unused = _from_original(weights, config, prompts, device=device, dtype=dtype)
     _check_sizes(folder, model.config)
-    return JanusCheckpoint(model.eval(), prompts, layout, weights.fingerprint(), unused)
+    return JanusCheckpoint(model.eval(), prompts, layout, weights.fingerprint(), settings_fingerprint(folder), unused)
 
 
 def _from_transformers(folder: Path, *, device: str, dtype: torch.dtype) -> Any:

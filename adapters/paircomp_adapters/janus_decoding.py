@@ -64,6 +64,10 @@ class CachedDecoder:
         # Where the slot 0 of each row and head lies in a layer's cache seen as one list.
         self._starts = torch.arange(rows * self._groups, device=self.device).view(rows, -1) * self.slots
 
+    def empty_states(self, rows: int) -> Tensor:
+        """``[rows, H]`` zeros, as :meth:`extend` returns states."""
+        return self._keys.new_zeros(rows, self.model.config.hidden_size)
+
     def span(self, used: int) -> int:
         """How many slots attention reads when `used` are in use."""
         return min(self.slots, _rounded(used, _span_of(self.device)))
@@ -115,11 +119,10 @@ class CachedDecoder:
         """The final norm."""
         return _norm(self.model.norm, hidden)
 
-    def copy_from(self, other: CachedDecoder, source: Tensor) -> None:
-        """Take over what `other` remembers, row ``source[i]`` for each wanted row i."""
-        source = source[: self.wanted]
-        self._keys[:, :, :, : other.slots] = other._keys[:, source]
-        self._values[:, :, :, : other.slots] = other._values[:, source]
+    def copy_from(self, other: CachedDecoder, rows: Tensor, source: Tensor) -> None:
+        """Take over what `other` remembers, its row ``source[i]`` as row ``rows[i]``."""
+        self._keys[:, rows, :, : other.slots] = other._keys[:, source]
+        self._values[:, rows, :, : other.slots] = other._values[:, source]
 
     def _attend(
         self, index: int, layer: Any, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor, places: Tensor

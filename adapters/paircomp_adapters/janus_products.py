@@ -68,8 +68,8 @@ class PackedLinear(nn.Module):
     """A linear layer for few rows on a CPU: its weight lies in the order in which oneDNN's kernels read it.
 
     Of a weight that lies row by row, a matrix library first copies all of it into such an order, at every token anew,
-    and for few rows that takes longer than the product. Not to be trained, copied or moved: nobody but oneDNN can read
-    what lies there. The operators are those that torch's own compiler uses for weights that do not change.
+    and for few rows that takes longer than the product. Not to be trained, copied, saved or moved: nobody but oneDNN
+    can read what lies there. The operators are those that torch's own compiler uses for frozen weights.
 
     Args:
         linear: what it computes; float32 on a CPU.
@@ -85,12 +85,22 @@ class PackedLinear(nn.Module):
         self.bias = None if linear.bias is None else linear.bias.detach()
 
     def forward(self, states: Tensor) -> Tensor:
-        """``[..., inputs]`` to ``[..., outputs]``."""
+        """``[..., inputs]`` to ``[..., outputs]``.
+
+        Raises:
+            RuntimeError: a gradient is asked for; there would be none, and nobody would hear of it.
+        """
+        if torch.is_grad_enabled() and states.requires_grad:
+            raise RuntimeError("weights that are packed for drawing cannot be trained; next: load the model anew")
         product: Tensor = torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, "none", [], "")
         return product
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:  # noqa: FBT001 - torch's own
+        del destination, prefix, keep_vars
+        raise RuntimeError("weights that are packed for drawing cannot be saved; next: load the model anew")
 
-def pack_weights(model: Any, *, smallest: int = _SMALLEST) -> None:
+
+def pack_weights(model: Any, *, smallest: int = _SMALLEST) -> bool:
     """Put a `PackedLinear` in the place of the linear layers that draw a Janus's image tokens, where that is faster.
 
     It is for float32 on a CPU whose torch has oneDNN, and for weights that the processor's cache does not hold from one
@@ -99,17 +109,22 @@ def pack_weights(model: Any, *, smallest: int = _SMALLEST) -> None:
     Args:
         model: transformers' Janus; changed in place, one layer after the other, and only good for drawing afterwards.
         smallest: bytes of all these weights together, from which on it is done.
+
+    Returns:
+        Whether it was done.
     """
     if not has_onednn():
-        return
-    parents = [module for part in _parts(model) for module in part.modules()]
-    layers = [
-        (parent, name, layer) for parent in parents for name, layer in parent.named_children()
+        return False
+    parents = [module for part in _parts(model) for module in part.modules() if type(module) is not nn.Linear]
+    places = [
+        (parent, name, layer.weight.nbytes) for parent in parents for name, layer in parent.named_children()
         if type(layer) is nn.Linear and layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32
     ]  # fmt: skip
-    if sum(layer.weight.nbytes for _, _, layer in layers) >= smallest:
-        for parent, name, layer in layers:
-            setattr(parent, name, PackedLinear(layer))
+    if not places or sum(size for _, _, size in places) < smallest:
+        return False
+    for parent, name, _ in places:  # no list holds the layers, so that each weight goes as soon as it is packed
+        setattr(parent, name, PackedLinear(getattr(parent, name)))
+    return True
 
 
 def has_onednn() -> bool:

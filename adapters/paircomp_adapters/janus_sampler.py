@@ -25,8 +25,6 @@ __all__ = ["JanusSampler", "Rollout"]
 
 #: Slots are allocated in multiples of this, so that batches of other prompts find the same cache.
 _SLOTS = 64
-#: Tokens for which a compiled or graphed step is held against the eager one before it is trusted with a shape.
-_CHECKED = 16
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class JanusSampler:
             uniforms = self._uniforms(seeds)
             step = self._step_for(texts)
             if not step.trusted:
-                step = self._compared(step, texts, uniforms)
+                return self._compared(step, texts, uniforms, explained=explained)
             return self._loop(step, texts, uniforms, explained=explained)
 
     def too_long(self, prompt: str) -> str | None:
@@ -152,21 +150,21 @@ class JanusSampler:
     def _language_model(self) -> Any:
         return self._model.model.language_model
 
-    def _compared(self, step: Step, texts: _Texts, uniforms: Tensor) -> Step:
-        """The step, if it draws what the eager one draws; else the eager one, for good."""
+    def _compared(self, step: Step, texts: _Texts, uniforms: Tensor, *, explained: bool) -> Rollout:
+        """What the eager step draws; the step is used from then on if it draws the same, else the eager one for good.
+
+        All tokens are compared: each span of the cache is another compilation or graph.
+        """
         import torch
 
         eager = Step(self._model, step.decoder)
-        first = uniforms[:, :_CHECKED]
-        expected = self._loop(eager, texts, first).tokens
-        got = self._loop(step, texts, first).tokens
-        step.trusted = torch.equal(expected, got)
-        if step.trusted:
-            return step
-        warnings.warn(f"the {self.step_kind} decode step draws other tokens than the eager one here; eager is used",
-                      RuntimeWarning, stacklevel=4)  # fmt: skip
-        self.step_kind, self._make_step, self._step = "eager", Step, eager
-        return eager
+        expected = self._loop(eager, texts, uniforms, explained=explained)
+        step.trusted = torch.equal(expected.tokens, self._loop(step, texts, uniforms).tokens)
+        if not step.trusted:
+            warnings.warn(f"the {self.step_kind} decode step draws other tokens than the eager one here; eager is used",
+                          RuntimeWarning, stacklevel=3)  # fmt: skip
+            self.step_kind, self._make_step, self._step = "eager", Step, eager
+        return expected
 
     def _loop(self, step: Step, texts: _Texts, uniforms: Tensor, *, explained: bool = False) -> Rollout:
         import torch
@@ -193,17 +191,36 @@ class JanusSampler:
     def _read(self, decoder: CachedDecoder, texts: _Texts) -> tuple[Tensor, Tensor]:
         """Read the texts once each, and copy what is remembered to the rows that begin with them.
 
+        Texts are read together with those that fill as many slots: how far attention reaches can change the last bit of
+        a text, and must not depend on what else is in the batch.
+
         Returns:
             ``[rows, H]`` behind the last token of each row's text, and ``[rows]``, the slot of its first image token.
         """
         import torch
 
-        together = decoder.together
-        reader = CachedDecoder(self._language_model, rows=len(texts.texts), slots=texts.longest, together=together)
-        padded = [[*text, *[self._prompts.pad] * (reader.slots - len(text))] for text in texts.texts]
+        alike: dict[int, list[int]] = {}
+        for place, text in enumerate(texts.texts):
+            alike.setdefault(decoder.span(len(text)), []).append(place)
+        lengths = torch.zeros(decoder.rows, dtype=torch.long, device=decoder.device)
+        last = decoder.empty_states(decoder.rows)
+        for slots, places in alike.items():
+            hidden, reader = self._read_together(decoder, [texts.texts[place] for place in places], slots)
+            inside = {place: source for source, place in enumerate(places)}
+            rows = [row for row, place in enumerate(texts.row) if place in inside]
+            source = [inside[texts.row[row]] for row in rows]
+            ends = [len(texts.texts[texts.row[row]]) for row in rows]
+            where, whence, behind = (torch.tensor(each, device=decoder.device) for each in (rows, source, ends))
+            decoder.copy_from(reader, where, whence)
+            last[where], lengths[where] = hidden[whence, behind - 1], behind
+        return last, lengths
+
+    def _read_together(
+        self, decoder: CachedDecoder, texts: Sequence[tuple[int, ...]], slots: int
+    ) -> tuple[Tensor, CachedDecoder]:
+        import torch
+
+        reader = CachedDecoder(self._language_model, rows=len(texts), slots=slots, together=decoder.together)
+        padded = [[*text, *[self._prompts.pad] * (reader.slots - len(text))] for text in texts]
         ids = torch.tensor(padded, device=decoder.device)
-        hidden = reader.read(self._language_model.embed_tokens(ids))
-        source = torch.tensor([*texts.row, *[0] * (decoder.rows - len(texts.row))], device=decoder.device)
-        lengths = torch.tensor([len(text) for text in texts.texts], device=decoder.device)[source]
-        decoder.copy_from(reader, source)
-        return hidden[source, lengths - 1], lengths
+        return reader.read(self._language_model.embed_tokens(ids)), reader

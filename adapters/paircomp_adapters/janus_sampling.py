@@ -97,7 +97,9 @@ def guided_logits(
 
 
 def kept_codes(guided: Tensor, conditional: Tensor, sampling: Sampling) -> Tensor | None:
-    """Which codes may be drawn: min-p, then top-k, then top-p among those left; ties at a threshold are kept.
+    """Which codes may be drawn: min-p, then top-k, then top-p among those left.
+
+    Ties at the threshold of min-p or top-k are all kept; top-p takes as many of them as its probability needs.
 
     Args:
         guided: ``[B, V]`` guided logits, not yet divided by the temperature.

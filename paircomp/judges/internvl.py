@@ -19,7 +19,7 @@ from paircomp.judges.asking import Asker
 from paircomp.judges.internvl_layout import config_of, load_internvl
 from paircomp.judges.internvl_prompt import CONTEXT, InternVLPrompt
 from paircomp.judges.internvl_tiles import TilePolicy, to_pixel_values
-from paircomp.judges.native_models import revision_of
+from paircomp.judges.native_models import described_weights
 from paircomp.judges.requests import Asked, Images
 from paircomp.judges.shared_prefix import Forward, additive, last_hidden
 from paircomp.judges.token_ids import read_tokenizer
@@ -74,7 +74,7 @@ def open_internvl(
     home = "cpu" if device_map else device
     model, weights = load_internvl(folder, config, device=home, dtype=torch_dtype(chosen))
     identity = {
-        "weights": {"fingerprint": weights.fingerprint(), "revision": revision_of(folder)},
+        "weights": described_weights(folder, weights),
         "dtype": chosen,
         "attention": str(model.config._attn_implementation),
     }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from paircomp.runtime.checkpoints import CheckpointError, WeightFiles, torch_dtype
+from paircomp.runtime.checkpoints import CheckpointError, WeightFiles, settings_fingerprint, torch_dtype
 from paircomp.runtime.weights import explained_load
 
-__all__ = ["load_native", "revision_of", "weights_identity"]
+__all__ = ["described_weights", "load_native", "revision_of", "weights_identity"]
 
 
 def load_native(folder: Path, *, device: str, dtype: str, device_map: str | None, what: str) -> Any:
@@ -47,8 +47,18 @@ def load_native(folder: Path, *, device: str, dtype: str, device_map: str | None
 
 def weights_identity(folder: Path, model: Any, dtype: str) -> dict[str, Any]:
     """What of a loaded model belongs to a judge's identity."""
-    weights = {"fingerprint": WeightFiles.of(folder).fingerprint(), "revision": revision_of(folder)}
-    return {"weights": weights, "dtype": dtype, "attention": str(model.config._attn_implementation)}
+    return {
+        "weights": described_weights(folder, WeightFiles.of(folder)),
+        "dtype": dtype,
+        "attention": str(model.config._attn_implementation),
+    }
+
+
+def described_weights(folder: Path, weights: WeightFiles) -> dict[str, str | None]:
+    """What tells weights and their settings from others."""
+    return {
+        "fingerprint": weights.fingerprint(), "settings": settings_fingerprint(folder), "revision": revision_of(folder),
+    }  # fmt: skip
 
 
 def revision_of(folder: Path) -> str | None:

@@ -31,12 +31,17 @@ __all__ = [
     "fill_model",
     "read_json",
     "resolve_dtype",
+    "settings_fingerprint",
     "torch_dtype",
 ]
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _HUB_FILES = ["*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja"]
 _WEIGHTS = ("model.safetensors", "*.safetensors", "pytorch_model.bin", "pytorch_model*.bin", "*.bin")
+_SETTINGS = re.compile(
+    r"(.*config|tokenizer|vocab|special_tokens_map|added_tokens|chat_template|model_index)\.json"
+    r"|(merges|vocab)\.txt|.*\.(model|jinja)"
+)
 _DTYPES = ("float32", "bfloat16", "float16")
 _FAULTS_SHOWN = 8
 _SAMPLED = 1 << 16
@@ -184,6 +189,19 @@ class WeightFiles:
                     opened.seek(part * max(0, size - _SAMPLED) // 15)
                     digest.update(opened.read(_SAMPLED))
         return digest.hexdigest()[:16]
+
+
+def settings_fingerprint(folder: Path) -> str:
+    """Sixteen hex digits that stand for what decides the numbers besides weights: configurations, tokenizer, templates.
+
+    A longer context, another schedule or another chat template makes another model of the same weights. Everything else
+    in a folder, such as a card or a log, is left out.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if _SETTINGS.fullmatch(path.name) and path.is_file()):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(folder).as_posix()}:{content}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _indexed(folder: Path, index: dict[str, Any], name: str) -> tuple[Path, ...]:

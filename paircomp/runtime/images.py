@@ -33,7 +33,7 @@ def to_rgb(image: Image) -> Image:
         raise UnreadableImageError(f"{said}; next: PIL.Image.fromarray(pixels), 8 bits a channel")
     if 0 in image.size:
         raise UnreadableImageError(f"image has no pixels ({image.width}x{image.height})")
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _deep_grey(image)

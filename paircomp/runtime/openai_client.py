@@ -108,8 +108,6 @@ class OpenAIServer:
         except openai.APIConnectionError as error:
             reason = type(error.__cause__ or error).__name__
             raise PassingFault(f"{self.base_url} cannot be reached ({reason})") from None
-        if self._key:  # whatever a server repeats of it, in an answer as in an error
-            content = content.replace(self._key.encode(), b"[key]")
         return self._parsed(content)
 
     def hide(self, text: str) -> str:
@@ -127,9 +125,21 @@ class OpenAIServer:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            start = self.hide(content[:80].decode(errors="replace"))
+            start = self.hide(content.decode(errors="replace"))[:80]
             raise RequestRefused(200, "", f"expected a JSON object, got {start!r}")
-        return answer
+        # Whatever a server repeats of the key, however it spells it in JSON.
+        cleared: dict[str, Any] = self._cleared(answer)
+        return cleared
+
+    def _cleared(self, value: Any) -> Any:
+        """A JSON value without the key in any of its texts, names included."""
+        if not self._key:
+            return value
+        if isinstance(value, str):
+            return value.replace(self._key, "[key]")
+        if isinstance(value, dict):
+            return {self._cleared(name): self._cleared(held) for name, held in value.items()}
+        return [self._cleared(held) for held in value] if isinstance(value, list) else value
 
     def _sorted(self, error: openai.APIStatusError) -> Exception:
         """The fault that stands for an HTTP status."""
@@ -145,7 +155,7 @@ class OpenAIServer:
             return self._failure(
                 f"{self._who}: {self.base_url} answered HTTP {status}, {_WRONG_FOR_ALL[status]}: {said}"
             )
-        return RequestRefused(status, code, said)
+        return RequestRefused(status, self.hide(code), said)
 
 
 def _checked_url(url: str, *, who: str) -> str:

@@ -142,7 +142,8 @@ class RemoteCalls(Generic[Request, Answer]):
     def run(self, requests: Sequence[Request]) -> Iterator[Returned[Request, Answer]]:
         """One outcome per request, in the order of arrival.
 
-        Ending the iteration early starts no further call; those under way end on their own, unheard.
+        Ending the iteration early starts no further call; those under way end on their own, unheard. Before an error
+        ends it, answers that have arrived are handed on, and after a call's own also those still under way.
 
         Raises:
             PairCompError: a call raised one: a wrong key, for instance, is wrong for all.
@@ -150,14 +151,27 @@ class RemoteCalls(Generic[Request, Answer]):
         """
         open_requests, arrived = deque(requests), queue.SimpleQueue[Returned[Request, Answer]]()
         stopping = self._stopping = threading.Event()
-        for number in range(min(self._concurrency, len(requests))):
+        workers = [
             threading.Thread(
                 target=self._work, args=(open_requests, arrived, stopping), daemon=True, name=f"remote-call-{number}"
-            ).start()
+            )
+            for number in range(min(self._concurrency, len(requests)))
+        ]
+        for worker in workers:
+            worker.start()
         try:
             for _ in requests:
                 outcome = _next(arrived)
-                self._judge(outcome.fault)
+                try:
+                    self._judge(outcome.fault)
+                except PairCompError as end:
+                    stopping.set()
+                    if (
+                        end is outcome.fault
+                    ):  # the server answers, so what is under way may be answered, and is paid for
+                        _wait_for(workers)
+                    yield from _answers(arrived)
+                    raise
                 yield outcome
         finally:
             stopping.set()
@@ -228,6 +242,22 @@ def _next(arrived: queue.SimpleQueue[Returned[Request, Answer]]) -> Returned[Req
             return arrived.get(timeout=_LISTEN_SECONDS)
         except queue.Empty:
             continue
+
+
+def _wait_for(workers: Sequence[threading.Thread]) -> None:
+    for worker in workers:
+        while worker.is_alive():
+            worker.join(timeout=_LISTEN_SECONDS)
+
+
+def _answers(
+    arrived: queue.SimpleQueue[Returned[Request, Answer]],
+) -> Iterator[Returned[Request, Answer]]:
+    """The answers among what has arrived."""
+    while not arrived.empty():
+        outcome = arrived.get()
+        if outcome.fault is None:
+            yield outcome
 
 
 def wait_asked(headers: Mapping[str, str]) -> float | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from paircomp.errors import AdapterError, PairCompError, UnavailableError
-from paircomp.runtime.checkpoints import WeightFiles
+from paircomp.runtime.checkpoints import WeightFiles, settings_fingerprint
 from paircomp.runtime.memory import is_out_of_memory
 from paircomp.runtime.packaged import packaged_folder
 
@@ -93,14 +93,15 @@ def _weight_files(folder: Path) -> list[Path]:
 def weights_identity(folder: Path) -> str:
     """What tells these weights from others, for a run's identity: the hub's commit, or a fingerprint of the files.
 
-    A folder whose weights were replaced must not resume the older run. All weight files of the folder and of its
-    subfolders count (see `WeightFiles.fingerprint`).
+    A folder whose weights or settings were replaced must not resume the older run. All files of the folder and of its
+    subfolders count (see `WeightFiles.fingerprint` and `settings_fingerprint`).
     """
     if folder.parent.name == "snapshots":
         return f"commit {folder.name}"
     if not folder.is_dir():
         return "unknown"
-    return f"fingerprint {WeightFiles(folder, tuple(_weight_files(folder))).fingerprint()}"
+    weights = WeightFiles(folder, tuple(_weight_files(folder))).fingerprint()
+    return f"fingerprint {weights}, settings {settings_fingerprint(folder)}"
 
 
 def weights_within_reach(what: str, checkpoint: str, revision: str | None = None) -> str:

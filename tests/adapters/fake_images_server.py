@@ -137,6 +137,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif step == "refuse":
             self.reply(400, error("moderation_blocked", "Your request was rejected by the safety system."))
+        elif step == "echo-code":
+            said = str(self.headers.get("Authorization")).removeprefix("Bearer ")
+            self.reply(400, error(f"moderation_blocked {said}", "Your request was rejected by the safety system."))
+        elif step == "echo-escaped":
+            said = json.dumps(str(self.headers.get("Authorization"))).replace("/", "\\/")
+            encoded = base64.b64encode(png(prompt, 0)).decode()
+            answer = f'{{"data": [{{"b64_json": "{encoded}", "revised_prompt": {said}}}]}}'.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
         elif step == "quota":
             self.reply(429, error("insufficient_quota", "You exceeded your current quota."))
         elif step == "echo":

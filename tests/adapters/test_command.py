@@ -195,6 +195,19 @@ def test_a_death_on_one_prompt_costs_one_image(program, tmp_path: Path) -> None:
     assert log.count("Segmentation fault") == 2
 
 
+def test_a_program_that_closes_its_output_is_not_said_to_have_died(
+    program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paircomp_adapters.command_process._GRACE_SECONDS", 0.3)
+    generator = program("""
+        for request in requests():
+            os.close(1)
+            time.sleep(60)
+    """)
+    with pytest.raises(GenerationError, match="it closed its standard output and was ended.*never answered"):
+        run_in(tmp_path / "run", generator, pairs=1)
+
+
 def test_a_hanging_program_is_ended_and_started_anew(program, tmp_path: Path) -> None:
     generator = program("""
         for request in requests():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -160,6 +161,19 @@ def test_replaced_weights_are_another_identity(saved: dict[str, Path], tmp_path:
 
     assert changed["weights"] != first["weights"]
     assert {**changed, "weights": ""} == {**first, "weights": ""}
+
+
+def test_another_schedule_is_another_identity(saved: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(saved["sd15"], tmp_path / "model")
+    first = diffusers_pipeline(checkpoint=str(tmp_path / "model"), **SMALL).identity
+    file = tmp_path / "model" / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "beta_end": 0.02}))
+
+    changed = diffusers_pipeline(checkpoint=str(tmp_path / "model"), **SMALL).identity
+
+    (tmp_path / "model" / "notes.json").write_text("{}")
+    assert changed["weights"] != first["weights"]
+    assert diffusers_pipeline(checkpoint=str(tmp_path / "model"), **SMALL).identity == changed
 
 
 def test_what_waits_where_is_not_part_of_the_recipe() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,19 @@ def test_weights_that_lack_a_tensor_are_refused(folder: Path, tmp_path: Path) ->
 def test_weights_out_of_reach_name_the_page() -> None:
     with pytest.raises(UnavailableError, match="which is not available here"):
         emu3(checkpoint="nobody/nothing")
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_hub_ids_identity_is_its_commit(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reachable: bool
+) -> None:
+    repository = tmp_path / "models--maker--drawer"
+    shutil.copytree(folder, repository / "snapshots" / "c0ffee")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("c0ffee")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("paircomp.runtime.weights.hub_reachable", lambda: reachable)
+    loaded = emu3(checkpoint=str(folder), **SMALL)
+    monkeypatch.setattr("paircomp_adapters.emu3._load", lambda *given: (loaded._model, loaded._processor))
+
+    assert emu3(checkpoint="maker/drawer", **SMALL).identity["weights"] == "commit c0ffee"

@@ -143,6 +143,22 @@ def compare_batches(drawing: JanusSampler) -> None:
     assert torch.equal(pairs, together.tokens[3:])
 
 
+def test_long_texts_of_several_lengths_have_the_same_bits_alone(tmp_path: Path) -> None:
+    """Texts beyond a hundred tokens: there the length that attention reaches over changes a CPU's sums."""
+    save_tiny_janus(tmp_path, width=256, heads=2, key_value_heads=2, codes=256, layers=2)
+    loaded = load_janus(tmp_path, device="cpu", dtype=torch.float32)
+    drawing = sampler(loaded, top_k=100)
+    texts = [f"two red {'and more ' * repeats}" for repeats in (1, 9, 20, 41)]
+    together = drawing.sample(texts, range(4), explained=True)
+    assert together.log_probs is not None
+
+    for at, text in enumerate(texts):
+        alone = drawing.sample([text], [at], explained=True)
+
+        assert alone.log_probs is not None
+        assert torch.equal(alone.log_probs[0], together.log_probs[at])
+
+
 def test_every_seed_is_reproducible_in_any_batch(loaded: JanusCheckpoint) -> None:
     drawing = sampler(loaded)
     texts, seeds = [PROMPTS[at % 3] for at in range(12)], [2**53 - 1 - at for at in range(12)]
@@ -267,6 +283,32 @@ def test_a_step_that_draws_other_tokens_is_dropped(loaded: JanusCheckpoint, monk
         warnings.simplefilter("error")
         assert torch.equal(drawing.sample(PROMPTS, [1, 2, 3]).tokens, found)
     assert torch.equal(found, sampler(loaded).sample(PROMPTS, [1, 2, 3]).tokens)
+
+
+def test_a_step_that_goes_wrong_only_late_is_dropped_too(
+    loaded: JanusCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LateStep(WrongStep):
+        """A step whose last graph is broken."""
+
+        calls = 0
+
+        def compute(self, tokens: torch.Tensor, slots: torch.Tensor, span: int) -> torch.Tensor:
+            self.calls += 1
+            logits = super().compute(tokens, slots, span)
+            return logits if self.calls == loaded.model.config.vision_config.num_image_tokens - 1 else logits.flip(-1)
+
+    monkeypatch.setattr(janus_steps, "CompiledStep", LateStep)
+    drawing = JanusSampler(loaded.model, loaded.prompts, Sampling(), step="compiled")
+
+    with pytest.warns(RuntimeWarning, match="draws other tokens"):
+        found = drawing.sample(PROMPTS, [1, 2, 3], explained=True)
+
+    expected = sampler(loaded).sample(PROMPTS, [1, 2, 3], explained=True)
+    assert torch.equal(found.tokens, expected.tokens)
+    assert found.log_probs is not None
+    assert expected.log_probs is not None
+    assert torch.equal(found.log_probs, expected.log_probs)
 
 
 def test_steps_that_cannot_be_done_are_refused(folder: Path) -> None:

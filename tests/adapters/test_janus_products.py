@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -155,3 +157,33 @@ def test_without_any_steady_stretch_every_product_has_sixteen_rows(model: Any) -
     layer.up_proj = NeverSteady(layer.up_proj.in_features, 131)
 
     assert steady_rows(model) == Rows(16, 16)
+
+
+def test_packed_weights_are_neither_trained_nor_saved(model: Any) -> None:
+    assert pack_weights(model, smallest=0)
+    layer = model.model.language_model.layers[0].mlp.up_proj
+
+    with pytest.raises(RuntimeError, match="cannot be trained"):
+        layer(torch.randn(4, 64, requires_grad=True))
+    with pytest.raises(RuntimeError, match="cannot be saved"):
+        model.state_dict()
+
+
+def test_each_weight_goes_as_soon_as_it_is_packed(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a large model never lies in memory twice."""
+    alive: list[weakref.ref[Tensor]] = []
+    left: list[int] = []
+
+    class Watched(PackedLinear):
+        def __init__(self, linear: nn.Linear) -> None:
+            left.append(sum(weight() is not None for weight in alive))
+            alive.append(weakref.ref(linear.weight))
+            super().__init__(linear)
+
+    monkeypatch.setattr("paircomp_adapters.janus_products.PackedLinear", Watched)
+    pack_weights(model, smallest=0)
+    gc.collect()
+
+    assert len(alive) > 10
+    assert max(left) <= 1
+    assert all(weight() is None for weight in alive)

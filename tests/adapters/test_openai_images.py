@@ -304,6 +304,26 @@ def test_no_file_ever_holds_the_key(
         assert len(list((tmp_path / "run" / "images").iterdir())) == 2
 
 
+@pytest.mark.parametrize("step", ["echo-code", "echo-escaped"])
+def test_no_record_holds_the_key_however_a_server_says_it(
+    step: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its variable has a name that no net knows, and its slash may be written with a backslash before it."""
+    canary = "canary/of-the-images/0123456789"
+    monkeypatch.setenv("FAKE_AUTH", canary)
+    suite = tmp_path / "suite.jsonl"
+    suite.write_text(json.dumps({"subtask": "color", "prompts": [f"<{step}> a cat", f"<{step}> a dog"]}))
+    with FakeImagesServer(key=canary) as server:
+        words = ["generate", "--adapter", "openai-images", "--checkpoint", "fake-1", "--suite", str(suite)]
+        options = [f"base_url={server.url}", "key_variable=FAKE_AUTH", "attempts=1"]
+        assert paircomp([*words, *[word for o in options for word in ("-o", o)], "--out", str(tmp_path / "run")]) == 0
+
+    kept = every_file(tmp_path / "run")
+    assert b"[key]" in kept
+    assert canary.encode() not in kept
+    assert canary.encode() not in kept.replace(b"\\/", b"/")
+
+
 # In a run
 
 

@@ -57,6 +57,16 @@ def test_what_another_machine_found_or_a_damaged_file_says_is_not_taken(
     assert again.batches[:2] == [-8, -4]
 
 
+def test_under_another_limit_the_size_is_found_anew(tmp_path: Path) -> None:
+    narrow, wide = FlatGenerator(), FlatGenerator()
+    narrow.max_batch_size = 2
+    draw(tmp_path, narrow, limit=2)
+    draw(tmp_path, wide)
+
+    assert set(narrow.batches) == {2}
+    assert wide.batches[0] == 8
+
+
 def test_a_size_that_the_user_gave_is_neither_stored_nor_replaced(tmp_path: Path) -> None:
     file = draw(tmp_path, FlatGenerator(), limit=2, batch_size=1)
     assert not file.exists()

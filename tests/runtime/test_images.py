@@ -1,6 +1,7 @@
 """Pictures of any origin become 8-bit RGB, or a reason why not."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,14 @@ def test_cmyk_and_grey_become_rgb() -> None:
 def test_transparent_pixels_are_laid_on_white() -> None:
     half = Image.new("RGBA", (2, 2), (0, 0, 0, 0))
     assert read_rgb(encoded(half)).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_colour_that_stands_for_transparent_is_laid_on_white_too(mode: str) -> None:
+    black: Any = (0, 0, 0) if mode == "RGB" else 0
+    file = io.BytesIO()
+    Image.new(mode, (2, 2), black).save(file, format="PNG", transparency=black)
+    assert read_rgb(file.getvalue()).getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:

@@ -130,6 +130,25 @@ def test_a_server_that_goes_away_ends_the_step() -> None:
     assert sorted(heard) == [0, 1, 2, 3, 4]
 
 
+def test_answers_that_are_paid_for_are_kept_when_a_call_ends_the_step() -> None:
+    under_way = threading.Barrier(4)
+
+    def call(number: int) -> int:
+        if number > 3:
+            raise AssertionError("no further call is started")
+        under_way.wait(timeout=10)
+        if number == 3:
+            raise GenerationError("the quota is used up")
+        time.sleep(0.05 * (1 + number))
+        return number
+
+    heard: list[int] = []
+    with pytest.raises(GenerationError, match="quota"):
+        heard.extend(outcome.request for outcome in calls(call, concurrency=4).run(range(100)))
+
+    assert heard == [0, 1, 2]
+
+
 def test_our_own_errors_end_the_step_at_once() -> None:
     def call(number: int) -> int:
         raise GenerationError("the key is wrong")
