@@ -204,7 +204,7 @@ def test_a_program_that_closes_its_output_is_not_said_to_have_died(
             os.close(1)
             time.sleep(60)
     """)
-    with pytest.raises(GenerationError, match="it closed its standard output and was ended.*never answered"):
+    with pytest.raises(GenerationError, match=r"it closed its standard output and was ended.*never answered"):
         run_in(tmp_path / "run", generator, pairs=1)
 
 
