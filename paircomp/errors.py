@@ -103,7 +103,13 @@ class DataError(PairCompError):
 
 
 class AdapterError(PairCompError):
-    """A generator, judge or plugin that cannot be used."""
+    """A generator, judge or plugin that cannot be used.
+
+    Attributes:
+        in_a_row: whether request after request failed, each for a reason of its own, as far as one could tell.
+    """
+
+    in_a_row = False
 
 
 class UnknownNameError(AdapterError):

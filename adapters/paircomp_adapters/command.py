@@ -57,7 +57,8 @@ def command(
         seeded: whether it draws from the seed alone, so that an image can be drawn again.
         in_flight: requests that it is sent ahead of its answers.
         timeout: seconds without an answer after which it is ended and started anew.
-        start_timeout: the same before its first answer, while it loads.
+        start_timeout: the same before its first answer, while it loads; a later start gets three times what the first
+            load took, beside `timeout`.
 
     Raises:
         ConfigError: no such program or folder, or a number that makes no sense.
@@ -109,7 +110,7 @@ class CommandGenerator:
     def keep_logs(self, folder: Path) -> None:
         """Keep what the program says on its standard error in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._program.log = folder / "command.log"
+        self._program.log, self._program.log_is_kept = folder / "command.log", True
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Generated]:
         """The program's answers, as they come; it is started where it does not run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import signal
@@ -19,6 +20,7 @@ from paircomp.errors import GenerationError
 __all__ = ["Program", "ProgramEnded"]
 
 _GRACE_SECONDS = 5.0
+_SLOWER_START = 3.0
 _LISTEN_SECONDS = 0.5  # an endless wait could not be interrupted on Windows
 _TAIL_BYTES = 2000
 
@@ -34,11 +36,13 @@ class Program:
         words: the program and its arguments; no shell is between.
         folder: where it runs; ``None`` is here.
         timeout: seconds without a line after which it counts as hanging.
-        start_timeout: the same before its first line.
+        start_timeout: the same before its first line. Once it has loaded, a later start gets what that took thrice, and
+            `timeout` for the answer: a prompt that hangs is met again alone, right behind a start.
 
     Attributes:
         folder: where it runs.
         log: the file that its standard error is appended to.
+        log_is_kept: whether that file is there when the program has ended, so that messages may name it.
     """
 
     def __init__(self, words: Sequence[str], *, folder: str | None, timeout: float, start_timeout: float) -> None:
@@ -50,7 +54,10 @@ class Program:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._spoke = False
+        self._begun = 0.0
+        self._loaded: float | None = None
         self._writer: threading.Thread | None = None
+        self.log_is_kept = False
 
     def send(self, lines: Iterable[str]) -> None:
         """Hand it lines, starting it where it does not run."""
@@ -65,17 +72,24 @@ class Program:
         Raises:
             ProgramEnded: it died, or said nothing for too long and was ended.
         """
-        patience = self._timeout if self._spoke else self._start_timeout
+        patience = self._timeout if self._spoke else self._patience_at_start()
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
                 line = self._lines.get(timeout=min(_LISTEN_SECONDS, patience))
                 if line is None:
                     raise ProgramEnded(self._obituary())
-                self._spoke = True
+                if not self._spoke:
+                    self._spoke, self._loaded = True, self._loaded or time.monotonic() - self._begun
                 return line
         self.stop(grace=0.0)
         raise ProgramEnded(f"it gave no answer for {patience:g} s and was ended{self._tail()}")
+
+    def _patience_at_start(self) -> float:
+        if self._loaded is None:
+            return self._start_timeout
+        # In whole seconds, so that equal reasons read the same.
+        return min(self._start_timeout, math.ceil(self._timeout + _SLOWER_START * self._loaded))
 
     def stop(self, *, grace: float = _GRACE_SECONDS) -> None:
         """End it: its input ends first, and what is still there after `grace` seconds is killed with its children."""
@@ -98,7 +112,7 @@ class Program:
         return self._writer.is_alive()
 
     def _start(self) -> subprocess.Popen[str]:
-        self._lines, self._spoke = queue.SimpleQueue(), False
+        self._lines, self._spoke, self._begun = queue.SimpleQueue(), False, time.monotonic()
         with self.log.open("ab") as log:
             try:
                 process = subprocess.Popen(  # noqa: S603 - the user's own program, without a shell
@@ -131,7 +145,8 @@ class Program:
             log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
             lines = [" ".join(line.split()) for line in log.read().decode(errors="replace").splitlines()]
             said = [line for line in lines if line][-1:]
-            return f", having said {said[0][:160]!r} (all of it: {self.log})" if said else ""
+            where = f" (all of it: {self.log})" if self.log_is_kept else ""
+            return f", having said {said[0][:160]!r}{where}" if said else ""
         return ""
 
 

@@ -54,6 +54,8 @@ def folder(
     """
     del device, dtype
     faults = _pattern_faults(pattern)
+    if first not in (0, 1):
+        faults.append(f"first: expected 0 or 1, got {first}")
     if not checkpoint:
         faults.append("checkpoint: expected the folder of the pictures")
     elif not Path(checkpoint).is_dir():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import http.client
+import math
 import time
 import urllib.error
 import urllib.request
@@ -81,6 +82,8 @@ def openai_images(  # noqa: PLR0913 - each one an option of the command line, al
     faults = [f"{name}: expected a number above 0, got {value!r}"
               for name, value in (("concurrency", concurrency), ("timeout", timeout), ("attempts", attempts))
               if value <= 0]  # fmt: skip
+    faults += [f"prices.{name}: expected a number from 0, got {value!r}"
+               for name, value in (prices or {}).items() if not _is_price(value)]  # fmt: skip
     faults += [f"fields.{name}: belongs to the harness" for name in ("prompt", "n", "model") if name in (fields or {})]
     faults += [f"prices.{name}: unknown, known: {', '.join(_PRICES)}" for name in prices or {} if name not in _PRICES]
     if not checkpoint:
@@ -92,6 +95,10 @@ def openai_images(  # noqa: PLR0913 - each one an option of the command line, al
     body = {name: value for name, value in (("size", size), ("quality", quality)) if value is not None}
     order = _Order(checkpoint, {**body, **(fields or {})}, prices or {}, send_seed=send_seed, timeout=timeout)
     return OpenAIImagesGenerator(server, order, concurrency=concurrency, patience=Patience(attempts=attempts))
+
+
+def _is_price(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 @dataclass(frozen=True)

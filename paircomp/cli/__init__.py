@@ -1,10 +1,12 @@
 """The command line. Commands live one room each; this module finds them by name and turns errors into exit codes.
 
-Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that failed, 130 interrupted with the run resumable.
+Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that failed, 130 interrupted and 143
+terminated, with the run resumable.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from typing import ClassVar, NoReturn
@@ -12,7 +14,7 @@ from typing import ClassVar, NoReturn
 import click
 
 from paircomp import __version__
-from paircomp.cli.groups import LazyCommands, run_group
+from paircomp.cli.groups import LazyCommands, Terminated, run_group
 
 __all__ = ["main"]
 
@@ -76,8 +78,15 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit."""
+    """Run the command line and exit; where it is asked to end (SIGTERM), it ends as at Ctrl-C, and tidies up."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    del number, frame
+    raise Terminated
 
 
 def run(arguments: list[str]) -> int:

@@ -38,7 +38,12 @@ def new_command(name: str, into: Path | None) -> None:
       paircomp adapter check my-model
     """
     from paircomp.cli.adapter_package import write_package
+    from paircomp.errors import ConfigError
 
+    registry = registry_of(())
+    if name in {*registry.names("generator"), *registry.names("model")}:
+        raise ConfigError([f"{name!r} is taken: two packages cannot claim one name; next: choose another"],
+                          where="adapter name")  # fmt: skip
     folder = into or Path(f"paircomp-{name}")
     for file in write_package(name, folder):
         click.echo(str(file))
@@ -90,7 +95,7 @@ def check_command(name: str, **given: Any) -> None:
 
 
 def _checks(factory: Any, who: str, given: Mapping[str, Any], *, judge: bool) -> Iterator[Check]:
-    from paircomp.runtime.capabilities import check_options, parse_options
+    from paircomp.runtime.capabilities import build, check_options, parse_options
     from paircomp.runtime.machine import resolve_device
     from paircomp.testing import PROMPTS, check_factory, check_generator, check_judge
 
@@ -98,12 +103,13 @@ def _checks(factory: Any, who: str, given: Mapping[str, Any], *, judge: bool) ->
     check_options(factory, options, where=f"option -o of {who}")
     device = resolve_device(given["device"])
 
-    def build() -> Any:
-        return factory(checkpoint=given["checkpoint"], device=device, dtype=given["dtype"], **options)
+    def made() -> Any:
+        arguments = {"checkpoint": given["checkpoint"], "device": device, "dtype": given["dtype"], **options}
+        return build(factory, who, "judge" if judge else "generate", **arguments)
 
     prompts = given["prompts"] or PROMPTS
     yield from check_factory(factory)
     if judge:
-        yield from check_judge(build, prompts=prompts)
+        yield from check_judge(made, prompts=prompts)
     else:
-        yield from check_generator(build, prompts=prompts, exact=given["exact"])
+        yield from check_generator(made, prompts=prompts, exact=given["exact"])

@@ -1,6 +1,7 @@
 """What every command line of the project shares: commands imported when asked for, and errors turned into exit codes.
 
-Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that failed, 130 interrupted with the run resumable.
+Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that failed, 130 interrupted
+and 143 terminated, with the run resumable.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ import click
 
 from paircomp.errors import PairCompError
 
-__all__ = ["LazyCommands", "run_group"]
+__all__ = ["LazyCommands", "Terminated", "run_group"]
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end: by a scheduler, a container, or ``kill``."""
 
 
 class LazyCommands(click.Group):
@@ -67,9 +72,9 @@ def run_group(group: click.Group, arguments: list[str], *, name: str) -> int:
             traceback.print_exception(error)
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as stop:
         click.echo("Interrupted. What was finished is kept; the same command continues from there.", err=True)
-        return 130
+        return 143 if isinstance(stop.__cause__ or stop, Terminated) else 130
     except BrokenPipeError:  # `paircomp models | head`
         sys.stderr.close()
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +15,7 @@ from paircomp.pipeline.share import wanted_images
 from paircomp.protocols import ImageGenerator
 from paircomp.run_store import ImageIndex, ImageState, PartWriter, Run, Selection
 from paircomp.runtime.answers import AnswerFault, checked_generated
-from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
+from paircomp.runtime.batches import FAILURES_IN_A_ROW, Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.images import png_bytes
 from paircomp.runtime.shards import ALL, Shard
@@ -32,11 +33,14 @@ __all__ = ["cost_of", "count_images", "drawing_runner", "generate_images", "imag
 def missing_images(
     suite: Suite, index: ImageIndex, wanted: NDArray[np.bool_], *, run_seed: int
 ) -> Iterator[GenerationRequest]:
-    """Requests for those of the `wanted` images (``[P, T, K]``) that are absent or failed, pair by pair."""
+    """Requests for those of the `wanted` images (``[P, T, K]``) that are missing, pair by pair.
+
+    Those that were never tried come first, then those that failed before: it may be the prompts' own fault.
+    """
     import numpy as np
 
-    missing = wanted & ((index.state == ImageState.ABSENT) | (index.state == ImageState.FAILED))
-    for place in np.argwhere(missing).tolist():
+    missing = [wanted & (index.state == state) for state in (ImageState.ABSENT, ImageState.FAILED)]
+    for place in itertools.chain.from_iterable(np.argwhere(each).tolist() for each in missing):
         key = ImageKey(*place)
         yield GenerationRequest(key, suite.pairs[key.pair].prompts[key.prompt], image_seed(run_seed, suite.name, key))
 
@@ -73,6 +77,8 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
         GenerationError: the generator broke its contract or keeps failing.
         RunError: another process is at it, or the disk is full.
     """
+    import numpy as np
+
     heard: Progress = progress or Silent()
     with run.lock("generate", shard=shard):
         begin()
@@ -85,6 +91,7 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
         count.dropped = lost
         started = time.monotonic()
         heard.start(count, what="images")
+        failed = frozenset(ImageKey(*place) for place in np.argwhere(index.state == ImageState.FAILED).tolist())
         requests = missing_images(suite, index, wanted, run_seed=int(run.identity["run_seed"]))
         remembered = RememberedBatchSize(records.path)
         try:
@@ -95,7 +102,8 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
                 ):
                     _introduce(run, generator)
                     size = remembered.choose(generator, batch_size)
-                    for outcome in drawing_runner(generator, who, size).run(requests):
+                    runner = drawing_runner(generator, who, size, failed=failed)
+                    for outcome in runner.run(requests):
                         key, record = _keep(run, store, writer, outcome, who=who)
                         index.take(key, record)
                         settled(key, record)
@@ -103,6 +111,10 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
                         count.unscored += "sha256" not in record
                         count.usd += cost_of(record)
                         heard.advance(count)
+                    if runner.left_alone:
+                        heard.say(f"{runner.left_alone} images that failed before were left as they are, because the "
+                                  f"last {FAILURES_IN_A_ROW} of them failed again; next: mend what their reasons say "
+                                  "and run the same command again")  # fmt: skip
         finally:
             if count.new:  # a torn record stays in its file; it is worth a word only while it is done again
                 count.dropped += records.dropped + index.dropped
@@ -125,8 +137,10 @@ def _introduce(run: Run, generator: ImageGenerator) -> None:
         keep_logs(run.path / "logs")
 
 
-def drawing_runner(generator: ImageGenerator, who: str, size: BatchSize) -> BatchRunner[GenerationRequest, Generated]:
-    """What hands `generator` its requests in batches."""
+def drawing_runner(
+    generator: ImageGenerator, who: str, size: BatchSize, *, failed: frozenset[ImageKey] = frozenset()
+) -> BatchRunner[GenerationRequest, Generated]:
+    """What hands `generator` its requests in batches; images that `failed` before cannot end the step."""
     return BatchRunner(
         generator.generate,
         expected=lambda request: (request.key,),
@@ -134,6 +148,7 @@ def drawing_runner(generator: ImageGenerator, who: str, size: BatchSize) -> Batc
         who=f"generator {who!r}",
         failure=GenerationError,
         batch_size=size,
+        retried=lambda request: request.key in failed,
     )
 
 
@@ -166,15 +181,16 @@ def image_record(
         key = outcome.request.key
         return key, {**_place(key), "unscored": outcome.reason, "retry": True}, None
     answer = _checked(outcome.answer, who)
-    record: dict[str, Any] = {**_place(answer.key), "seed": seed(answer.key), "batch": outcome.batch}
+    key = ImageKey(*answer.key)  # a plain tuple of the same numbers is as good
+    record: dict[str, Any] = {**_place(key), "seed": seed(key), "batch": outcome.batch}
     record |= {name: value for name, value in (("seconds", answer.seconds), ("prompt_sent", answer.prompt_sent))
                if value is not None}  # fmt: skip
     if answer.metadata:
         record["metadata"] = dict(answer.metadata)
     if answer.unscored is not None:
-        return answer.key, {**record, "unscored": answer.unscored, **({"retry": True} if answer.retry else {})}, None
+        return key, {**record, "unscored": answer.unscored, **({"retry": True} if answer.retry else {})}, None
     content = png_bytes(cast("Image", answer.image))
-    return answer.key, {**record, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}, content
+    return key, {**record, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}, content
 
 
 def _checked(answer: Generated, who: str) -> Generated:

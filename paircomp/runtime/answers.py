@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from paircomp.runtime.images import UnreadableImageError, to_rgb
+from paircomp.runtime.reasons import reason_of
 from paircomp.types import Generated, Judgement
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class AnswerFault(ValueError):  # noqa: N818 - a fault of an answer; the caller 
 def checked_generated(answer: Generated) -> Generated:
     """The answer with an RGB image or a reason, and with plain JSON values beside it.
 
+    A picture whose file turns out to be damaged, once its pixels are read, becomes a reason: it costs one image.
+
     Raises:
         AnswerFault: both or neither, an image without pixels or of another type, values that JSON does not hold.
     """
@@ -38,9 +41,12 @@ def checked_generated(answer: Generated) -> Generated:
     _refuse_no_reason(answer.unscored)
     if answer.prompt_sent is not None and not isinstance(answer.prompt_sent, str):
         raise AnswerFault(f"prompt_sent: expected text, got {_shown(answer.prompt_sent)}")
+    damage = _damage(answer.image)
     return replace(
         answer,
-        image=None if answer.image is None else _rgb(answer.image),
+        image=None if answer.image is None or damage else _rgb(answer.image),
+        unscored=damage or answer.unscored,
+        retry=answer.retry or damage is not None,
         seconds=None if answer.seconds is None else _seconds(answer.seconds),
         metadata=_mapping(answer.metadata, "metadata"),
     )
@@ -118,6 +124,17 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
 def _refuse_no_reason(reason: Any) -> None:
     if reason is not None and not (isinstance(reason, str) and reason.strip()):
         raise AnswerFault(f"unscored: expected a reason in words, got {_shown(reason)}")
+
+
+def _damage(image: Any) -> str | None:
+    from PIL import Image as Pillow
+
+    if isinstance(image, Pillow.Image):
+        try:
+            image.load()  # Pillow reads a file's pixels only now
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            return f"error: not a readable image ({reason_of(error)})"
+    return None
 
 
 def _rgb(image: Any) -> Image:

@@ -17,7 +17,7 @@ from paircomp.runtime.feed import Pause
 from paircomp.runtime.memory import forget_frames, free_device_memory, is_out_of_memory
 from paircomp.runtime.reasons import reason_of
 
-__all__ = ["Answered", "BatchRunner", "BatchSize", "Failed", "batch_size_for"]
+__all__ = ["FAILURES_IN_A_ROW", "Answered", "BatchRunner", "BatchSize", "Failed", "batch_size_for"]
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -103,9 +103,11 @@ def batch_size_for(part: object, wanted: int | None, *, start: BatchSize | None 
         part: may declare ``max_batch_size``, or ``concurrency`` when it answers so many requests at the same time.
         wanted: what the user asked for; ``None`` is automatic.
         start: what an earlier command on this run found.
+
+    Raises:
+        AdapterError: what the part declares is no number to go by.
     """
-    limit = getattr(part, "max_batch_size", None)
-    concurrency = getattr(part, "concurrency", None)
+    limit, concurrency = _declared(part, "max_batch_size"), _declared(part, "concurrency")
     if wanted is not None:
         return BatchSize(min(wanted, limit) if limit else wanted)
     if concurrency:
@@ -114,6 +116,13 @@ def batch_size_for(part: object, wanted: int | None, *, start: BatchSize | None 
         return BatchSize(min(size, limit) if limit else size)
     found = start or BatchSize(DEFAULT_BATCH, largest=LARGEST_BATCH)
     return BatchSize(min(found.size, limit), largest=min(found.largest, limit)) if limit else found
+
+
+def _declared(part: object, name: str) -> int | None:
+    value = getattr(part, name, None)
+    if value is not None and (type(value) is not int or value < 1):
+        raise AdapterError(f"{type(part).__name__}.{name}: expected a whole number from 1, got {value!r}")
+    return value
 
 
 class BatchRunner(Generic[Request, Answer]):
@@ -127,6 +136,11 @@ class BatchRunner(Generic[Request, Answer]):
         failure: the error class for a broken contract.
         batch_size: largest batch; adapted to what went well and what did not fit.
         narrowed: what is left to ask of a request, given whether a key is still open; default the whole of it.
+        retried: whether a request failed in an earlier command. Such ones come after the others, and where they fail in
+            a row again the rest of them is left as it was: what cannot be drawn must not keep a run from its end.
+
+    Attributes:
+        left_alone: how many answers of retried requests were not asked for again.
     """
 
     def __init__(
@@ -139,6 +153,7 @@ class BatchRunner(Generic[Request, Answer]):
         failure: type[AdapterError],
         batch_size: BatchSize,
         narrowed: Callable[[Request, Callable[[Key], bool]], Request] = lambda request, is_open: request,
+        retried: Callable[[Request], bool] = lambda request: False,
     ) -> None:
         self._call = call
         self._expected = expected
@@ -146,7 +161,10 @@ class BatchRunner(Generic[Request, Answer]):
         self._who = who
         self._failure = failure
         self._narrowed = narrowed
+        self._retried = retried
         self._failures = 0
+        self._given_up = False
+        self.left_alone = 0
         self.batch_size = batch_size
 
     def run(self, requests: Iterable[Request | Pause]) -> Iterator[Answered[Answer] | Failed[Request]]:
@@ -160,17 +178,40 @@ class BatchRunner(Generic[Request, Answer]):
         """
         batch: list[Request] = []
         for request in requests:
+            if batch and (isinstance(request, Pause) or self._retried(request) != self._retried(batch[0])):
+                yield from self._run_alike(batch)
+                batch = []
             if not isinstance(request, Pause):
                 batch.append(request)
-            if batch and (isinstance(request, Pause) or len(batch) >= self.batch_size.size):
-                yield from self._run_batch(batch)
+            if len(batch) >= self.batch_size.size:
+                yield from self._run_alike(batch)
                 batch = []
         if batch:
+            yield from self._run_alike(batch)
+
+    def _run_alike(self, batch: list[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:
+        """Run requests that are all retried ones, or none of them."""
+        if not self._retried(batch[0]):
             yield from self._run_batch(batch)
+            return
+        left = {key for request in batch for key in self._expected(request)}
+        try:
+            if not self._given_up:
+                for outcome in self._run_batch(batch):
+                    if isinstance(outcome, Failed):
+                        left.difference_update(self._expected(outcome.request))
+                    else:
+                        left.discard(self._answered(outcome.answer))
+                    yield outcome
+        except AdapterError as error:
+            if not error.in_a_row:
+                raise
+            self._given_up, self._failures = True, 0
+        self.left_alone += len(left)
 
     def _run_batch(self, batch: list[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:
         open_keys = {key: request for request in batch for key in self._expected(request)}
-        trouble: Exception | None = None
+        trouble: BaseException | None = None
         started = time.perf_counter()
         try:
             with contextlib.closing(self._answers(batch)) as answers:
@@ -182,7 +223,7 @@ class BatchRunner(Generic[Request, Answer]):
             if not isinstance(error, OutOfMemory):
                 raise
             trouble = error
-        except Exception as error:  # an adapter may raise anything; it becomes a reason, never a zero
+        except (Exception, SystemExit) as error:  # an adapter may raise anything; it becomes a reason, never a zero
             trouble = error
         if trouble is None:
             self._refuse_too_few(batch, open_keys)
@@ -216,7 +257,7 @@ class BatchRunner(Generic[Request, Answer]):
             )
 
     def _recover(
-        self, left: list[Request], trouble: Exception, *, size: int
+        self, left: list[Request], trouble: BaseException, *, size: int
     ) -> Iterator[Answered[Answer] | Failed[Request]]:
         if not left:
             raise self._failure(f"{self._who} failed after answering everything: {_reason(trouble)}") from trouble
@@ -233,17 +274,19 @@ class BatchRunner(Generic[Request, Answer]):
             batch, left = left[:step], left[step:]
             yield from self._run_batch(batch)
 
-    def _give_up(self, request: Request, trouble: Exception) -> Failed[Request]:
+    def _give_up(self, request: Request, trouble: BaseException) -> Failed[Request]:
         self._failures += 1
         reason = _reason(trouble)
         if self._failures >= FAILURES_IN_A_ROW:
-            raise self._failure(
+            error = self._failure(
                 f"{self._who} failed {self._failures} times in a row, last: {reason}; "
                 "what was finished is kept; next: mend it and run the same command again"
-            ) from trouble
+            )
+            error.in_a_row = True
+            raise error from trouble
         return Failed(request, reason)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     said, kind = reason_of(error), type(error).__name__
     return f"error: {kind}" if said == kind else f"error: {kind}: {said}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib.util
 import inspect
 import json
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +28,7 @@ __all__ = [
     "effective_options",
     "identity_of",
     "missing_packages",
+    "option_types",
     "parse_options",
     "summary_of",
     "takes",
@@ -139,11 +142,19 @@ def _one_line(error: BaseException) -> str:
 
 
 def identity_of(part: object) -> dict[str, Any]:
-    """The ``identity`` mapping of a generator or judge, as plain JSON values; empty where it has none."""
+    """The ``identity`` mapping of a generator or judge, as plain JSON values; empty where it has none.
+
+    Raises:
+        AdapterError: it holds what JSON cannot.
+    """
     said = getattr(part, "identity", None)
     if not isinstance(said, Mapping):
         return {}
-    plain: dict[str, Any] = json.loads(json.dumps(dict(said), sort_keys=True, allow_nan=False))
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(said), sort_keys=True, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise AdapterError(f"{type(part).__name__}.identity: expected JSON values without NaN, got "
+                           f"{dict(said)!r:.200} ({error})") from error  # fmt: skip
     return plain
 
 
@@ -219,10 +230,10 @@ def check_options(
     named = {name: p for name, p in parameters.items() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
     faults = [_unknown(name, named) for name in options if name not in named and not open_ended]
     faults += [f"{name}: required" for name, p in named.items() if p.default is p.empty and name not in options]
-    hints = _hints(factory)
+    hints = option_types(factory)
     for name, value in options.items():
         if name in named and name in hints and not _fits(value, hints[name]):
-            faults.append(f"{name}: expected {_type_name(hints[name])}, got {value!r}")
+            faults.append(f"{name}: expected {_type_name(hints[name])}, got {value!r}{_quoted(name, hints[name])}")
     if faults:
         raise ConfigError(faults, where=where)
 
@@ -239,11 +250,34 @@ def _unknown(name: str, named: Mapping[str, inspect.Parameter]) -> str:
     return f"{name}: unknown, known: {', '.join(sorted(named)) or 'none'}"
 
 
-def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(factory)
-    except (NameError, TypeError):  # annotations that exist only while type checking
-        return {}
+def option_types(factory: Callable[..., Any]) -> dict[str, Any]:
+    """The type of each argument of a factory; without those whose annotation cannot be read.
+
+    Each is read by itself: a name that exists only while type checking spoils no other.
+    """
+    known = {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if parameter.annotation is not parameter.empty:
+            alone = types.SimpleNamespace(__annotations__={name: parameter.annotation})
+            with contextlib.suppress(Exception):  # an annotation may be any expression
+                known[name] = typing.get_type_hints(alone, globalns=_names_of(factory))[name]
+    return known
+
+
+def _names_of(factory: Callable[..., Any]) -> dict[str, Any]:
+    """The names that a factory's annotations were written with."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    plain = inspect.unwrap(factory)
+    made_by = plain if hasattr(plain, "__globals__") or isinstance(plain, type) else type(plain)
+    names: dict[str, Any] = getattr(made_by, "__globals__", None) or vars(sys.modules[made_by.__module__])
+    return names
+
+
+def _quoted(name: str, hint: Any) -> str:
+    """How a text is given that reads as a number or the like."""
+    takes_text = str in (hint, *typing.get_args(hint))
+    return f"; next: quote it, such as '{name}=\"1024\"'" if takes_text else ""
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -256,12 +290,20 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if hint in (str, bool, type(None)):
-        return isinstance(value, hint)
+    if (origin or hint) in (str, bool, type(None), dict, list):
+        return isinstance(value, origin or hint)
     return True  # structured options are the factory's own business
 
 
 def _type_name(hint: Any) -> str:
+    origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(map(_type_name, choices))
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, choices))}"
+    plain = {bool: "true or false", dict: "a JSON object", list: "a JSON list", type(None): "null"}
+    if (origin or hint) in plain:
+        return plain[origin or hint]
     return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
 
 

@@ -23,6 +23,7 @@ __all__ = ["OPENAI_URL", "OpenAIServer", "RequestRefused"]
 OPENAI_URL = "https://api.openai.com/v1"
 _KEY_VARIABLE = "OPENAI_API_KEY"
 _NO_KEY = "none"  # the client insists on one; servers of one's own ignore it
+_BROKEN_OFF = frozenset({"RemoteProtocolError", "ReadError"})  # of the client's transport
 _PASSING = frozenset({408, 409, 425, 429})
 _WRONG_FOR_ALL = {
     401: "the key is wrong or missing",
@@ -107,7 +108,8 @@ class OpenAIServer:
             raise PassingFault(f"{self.base_url} did not answer in time") from None
         except openai.APIConnectionError as error:
             reason = type(error.__cause__ or error).__name__
-            raise PassingFault(f"{self.base_url} cannot be reached ({reason})") from None
+            said = "broke off its answer" if reason in _BROKEN_OFF else "cannot be reached"
+            raise PassingFault(f"{self.base_url} {said} ({reason})") from None
         return self._parsed(content)
 
     def hide(self, text: str) -> str:

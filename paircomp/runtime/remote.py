@@ -88,7 +88,7 @@ class Returned(Generic[Request, Answer]):
 
     request: Request
     answer: Answer | None
-    fault: Exception | None
+    fault: BaseException | None
     attempts: int
     seconds: float
 
@@ -201,7 +201,7 @@ class RemoteCalls(Generic[Request, Answer]):
             started = time.monotonic()
             try:
                 answer = self._call(request)
-            except Exception as fault:
+            except (Exception, SystemExit) as fault:  # a thread that ended would leave its caller waiting
                 seconds = time.monotonic() - started
                 if self._is_final(fault, attempt) or stopping.is_set():
                     return Returned(request, None, fault, attempt, seconds)
@@ -210,17 +210,17 @@ class RemoteCalls(Generic[Request, Answer]):
             else:
                 return Returned(request, answer, None, attempt, time.monotonic() - started)
 
-    def _is_final(self, fault: Exception, attempt: int) -> bool:
+    def _is_final(self, fault: BaseException, attempt: int) -> bool:
         return not isinstance(fault, PassingFault) or attempt >= self._patience.attempts
 
-    def _hold(self, fault: Exception, attempt: int, stopping: threading.Event) -> None:
+    def _hold(self, fault: BaseException, attempt: int, stopping: threading.Event) -> None:
         asked = fault.wait if isinstance(fault, PassingFault) else None
         seconds = self._patience.wait(attempt, asked)
         if isinstance(fault, PassingFault) and fault.busy:
             self._gate.hold(seconds)
         stopping.wait(seconds)
 
-    def _judge(self, fault: Exception | None) -> None:
+    def _judge(self, fault: BaseException | None) -> None:
         """Raise where going on would only repeat the fault."""
         if fault is None:
             self._failures, self._answered = 0, True
@@ -230,10 +230,12 @@ class RemoteCalls(Generic[Request, Answer]):
         self._failures += 1
         never_there = not self._answered and isinstance(fault, PassingFault)
         if self._failures >= (FAILURES_AT_FIRST if never_there else FAILURES_IN_A_ROW):
-            raise self._failure(
+            error = self._failure(
                 f"{self._who} failed {self._failures} times in a row, last: {fault}; "
                 "what was finished is kept; next: mend it and run the same command again"
-            ) from fault
+            )
+            error.in_a_row = True
+            raise error from fault
 
 
 def _next(arrived: queue.SimpleQueue[Returned[Request, Answer]]) -> Returned[Request, Answer]:

@@ -48,13 +48,22 @@ def attempt(name: str, check: Callable[[], Check]) -> Check:
     """The outcome of `check`; an exception is a failure of the check `name`, not the end of all checks."""
     try:
         return check()
-    except Exception as error:  # a part under test may raise anything
+    except (Exception, SystemExit) as error:  # a part under test may raise anything
         return Check(name, passed=False, detail=raised(error))
 
 
-def raised(error: Exception) -> str:
+def raised(error: BaseException) -> str:
     """An exception in one line."""
     return f"raised {type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": ")
+
+
+def check_batch_size(part: object) -> Check:
+    """Whether the batch size or concurrency that a part declares is a number to go by."""
+    declared = {name: getattr(part, name, None) for name in ("max_batch_size", "concurrency")}
+    wrong = [f"{name}: expected a whole number from 1, got {value!r}" for name, value in declared.items()
+             if value is not None and (type(value) is not int or value < 1)]  # fmt: skip
+    said = ", ".join(f"{name} {value}" for name, value in declared.items() if value is not None)
+    return Check("its batch size can be gone by", passed=not wrong, detail="; ".join(wrong) or said)
 
 
 def check_answers(got: Sequence[tuple[int, ...]], expected: Sequence[tuple[int, ...]]) -> Check:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from paircomp.runtime.capabilities import summary_of, takes
+from paircomp.runtime.capabilities import option_types, summary_of, takes
 from paircomp.testing.checks import Check, is_plain_json
 
 __all__ = ["check_factory"]
@@ -28,7 +28,7 @@ def check_factory(factory: Callable[..., Any]) -> Iterator[Check]:
     options = {name: parameter for name, parameter in parameters.items()
                if name not in _ALWAYS_GIVEN and parameter.kind is not parameter.VAR_KEYWORD}  # fmt: skip
     yield _by_name(options)
-    yield _typed(options)
+    yield _typed(options, option_types(factory))
     yield _storable(options)
     yield _misspelt(open_ended=open_ended)
     summary = summary_of(factory)
@@ -40,10 +40,13 @@ def _by_name(options: Mapping[str, inspect.Parameter]) -> Check:
     return Check("options are given by name", passed=not wrong, detail=", ".join(wrong))
 
 
-def _typed(options: Mapping[str, inspect.Parameter]) -> Check:
+def _typed(options: Mapping[str, inspect.Parameter], types: Mapping[str, Any]) -> Check:
     bare = [name for name, parameter in options.items() if parameter.annotation is parameter.empty]
-    return Check("options have types, by which they are checked", passed=not bare,
-                 detail=f"without: {', '.join(bare)}" if bare else ", ".join(options))  # fmt: skip
+    unread = [name for name in options if name not in types and name not in bare]
+    faults = [f"{said}: {', '.join(names)}" for said, names in
+              (("without", bare), ("with one that cannot be read when it runs", unread)) if names]  # fmt: skip
+    return Check("options have types, by which they are checked", passed=not faults,
+                 detail="; ".join(faults) or ", ".join(options))  # fmt: skip
 
 
 def _storable(options: Mapping[str, inspect.Parameter]) -> Check:

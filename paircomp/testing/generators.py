@@ -12,6 +12,7 @@ from paircomp.testing.checks import (
     Check,
     attempt,
     check_answers,
+    check_batch_size,
     check_empty_batch,
     check_identity,
     check_type,
@@ -49,6 +50,7 @@ def check_generator(
     """
     trial = _Trial(prompts, tolerance=0 if exact else _TOLERANCE)
     first = open_generator()
+    yield check_batch_size(first)
     yield from trial.first_batch(first)
     if trial.strange:  # nothing more can be said of answers that are none
         yield _closed(first)
@@ -77,7 +79,7 @@ class _Trial:
         """Draw all prompts at once and look at the answers."""
         try:
             answers = list(generator.generate(self._requests))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             yield Check("a batch is answered", passed=False, detail=raised(error))
             return
         agreed = check_type(answers, Generated)
@@ -147,7 +149,7 @@ class _Trial:
         batch = [*good[:1], _request(len(self._requests), _AWKWARD), *good[1:]]
         try:
             answers = {answer.key: answer for answer in generator.generate(batch)}
-        except Exception as error:  # allowed: the pipeline then asks one by one
+        except (Exception, SystemExit) as error:  # allowed: the pipeline then asks one by one
             detail = f"{raised(error)}; the others are asked for again"
             answers = {answer.key: answer for request in good for answer in generator.generate([request])}
         else:
@@ -193,8 +195,8 @@ def _fault(answer: Generated) -> str | None:
         told = answer.unscored.strip() and "\n" not in answer.unscored
         return None if told else f"has a reason of no or several lines: {answer.unscored!r}"
     try:
-        to_rgb(answer.image)  # type: ignore[arg-type]
-    except UnreadableImageError as error:
+        to_rgb(answer.image).load()  # type: ignore[arg-type]
+    except (UnreadableImageError, OSError, SyntaxError) as error:
         return f"holds something that is not an image: {error}"
     return None
 
@@ -230,7 +232,7 @@ def _compare(name: str, one: Pictures, other: Pictures, tolerance: int) -> Check
     if not one:
         return Check(name, passed=None, detail="every prompt was refused")
     if one.keys() != other.keys():
-        return Check(name, passed=False, detail="other images were refused")
+        return Check(name, passed=False, detail="images of other requests came, or fewer")
     worst = max(
         255 if picture.shape != other[key].shape else int(np.abs(picture.astype(int) - other[key].astype(int)).max())
         for key, picture in one.items()

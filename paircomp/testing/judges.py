@@ -11,6 +11,7 @@ from paircomp.testing.checks import (
     Check,
     attempt,
     check_answers,
+    check_batch_size,
     check_empty_batch,
     check_identity,
     check_type,
@@ -32,6 +33,7 @@ def check_judge(open_judge: Callable[[], Judge], *, prompts: Sequence[str] = PRO
     """
     requests = [_request(pair, prompts) for pair in range(len(prompts))]
     first = open_judge()
+    yield check_batch_size(first)
     answers: list[Judgement] = []
     answered = attempt("a batch is answered", lambda: _answered(first, requests, answers))
     if answered.failed:

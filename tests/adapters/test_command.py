@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import textwrap
 import time
@@ -219,7 +220,7 @@ def test_a_hanging_program_is_ended_and_started_anew(program, tmp_path: Path) ->
     _, images, count = run_in(tmp_path / "run", generator, pairs=1)
 
     assert (count.new, count.unscored) == (4, 1)
-    assert "it gave no answer for 3 s and was ended" in next(iter(images.reasons.values()))
+    assert re.search(r"it gave no answer for [12] s and was ended", next(iter(images.reasons.values())))
     assert time.monotonic() - begun < 20
 
 

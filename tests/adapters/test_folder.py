@@ -82,6 +82,7 @@ def test_what_is_missing_or_damaged_is_named_and_looked_for_again(tmp_path: Path
         ({"checkpoint": "nowhere"}, "expected a folder, got nothing at nowhere"),
         ({"checkpoint": __file__}, "expected a folder, got a file"),
         ({"checkpoint": None}, "checkpoint: expected the folder"),
+        ({"first": 2}, "first: expected 0 or 1, got 2"),
         ({"pattern": "{seed}"}, "unknown {seed}, known: pair, prompt"),
         ({"pattern": "{pair"}, "expected '}'"),
         ({"pattern": "{}_{pair}"}, "unknown {}"),

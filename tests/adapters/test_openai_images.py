@@ -159,7 +159,7 @@ def test_a_slow_answer_is_asked_for_again(server: FakeImagesServer) -> None:
     [
         ("500", "error: HTTP 500: status 500"),
         ("slow", "did not answer in time"),
-        ("hangup", "cannot be reached"),
+        ("hangup", "broke off its answer"),
         ("nothing", "answered without a picture"),
         ("neither", "neither b64_json nor an http address"),
         ("fileurl", "neither b64_json nor an http address"),

@@ -122,3 +122,37 @@ def test_nothing_is_ever_overwritten(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_check_asks_for_two_prompts(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["adapter", "check", "sketch", "--prompt", "one"]) == 2
     assert "--prompt: expected at least two" in capsys.readouterr().err
+
+
+def test_a_taken_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["adapter", "new", "sketch", "--into", str(tmp_path / "made")]) == 1
+    assert "'sketch' is taken" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
+GIVEN = "*, checkpoint=None, device='cpu', dtype=None"
+EXITS = "class Exits:\n    def generate(self, requests):\n        raise SystemExit(0)\n    def close(self): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def broken(*, checkpoint=None, device='cpu'):\n    return None", "unexpected keyword argument"),
+        (
+            f"def broken({GIVEN}):\n    raise RuntimeError('driver too old')",
+            "cannot be made: RuntimeError: driver too old",
+        ),
+        (f"{EXITS}def broken({GIVEN}):\n    return Exits()", "breaks its contract"),
+    ],
+)
+def test_a_broken_factory_is_told_in_one_line(
+    code: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "broken_plugin.py"
+    plugin.write_text(f"{code}\nGENERATORS = {{'broken': broken}}\n")
+
+    assert run(["adapter", "check", "broken", "--plugin", str(plugin)]) == 1
+
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "Traceback" not in printed.err

@@ -291,15 +291,16 @@ def test_a_place_that_cannot_be_written_is_one_line(capfd: pytest.CaptureFixture
     assert "got a file" in capfd.readouterr().err
 
 
-def test_ctrl_c_says_how_to_go_on() -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_an_asked_for_end_say_how_to_go_on(sent: signal.Signals, code: int) -> None:
     command = [sys.executable, "-m", "paircomp", "eval", "--model", "sketch", "--out", "run"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not (Path("run/images").exists() and any(Path("run/images").iterdir())) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "the same command continues" in err
     assert "Traceback" not in err
     assert run(["eval", "--model", "sketch", "--out", "run"]) == 0

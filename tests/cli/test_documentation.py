@@ -16,8 +16,8 @@ HEAD = """# Commands
 
 What each command says of itself with `--help`: [`paircomp`](#paircomp) evaluates, [`focusdiff`](#focusdiff) makes
 training data and trains. Exit codes: 0 done, 1 an error in one line, 2 usage, 3 a gate that
-failed, 130 interrupted with the run resumable. Results go to stdout, progress and messages to stderr; `--json` prints
-one object and nothing else on stdout.
+failed, 130 interrupted and 143 terminated, with the run resumable. Results go to stdout, progress
+and messages to stderr; `--json` prints one object and nothing else on stdout.
 
 Completion of commands, options and names in the shell: `eval "$(_PAIRCOMP_COMPLETE=bash_source paircomp)"` in
 `~/.bashrc` (`zsh_source` and `fish_source` likewise; `_FOCUSDIFF_COMPLETE` for `focusdiff`).

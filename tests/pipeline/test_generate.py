@@ -1,5 +1,8 @@
 """The generate step: resumption, contract, failures, memory."""
 
+import contextlib
+import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +14,7 @@ from PIL import Image
 
 from paircomp.errors import AdapterError, GenerationError, OutOfMemory, RunError, RunMismatchError
 from paircomp.pipeline import generate_images
+from paircomp.pipeline.progress import Silent, StepCount
 from paircomp.run_store import ImageState, Selection
 from paircomp.types import Generated, GenerationRequest, ImageKey
 from tests.parts import FlatGenerator, flat, new_run, small_suite
@@ -265,3 +269,70 @@ def test_a_changed_or_damaged_copy_of_the_suite_is_refused(tmp_path: Path) -> No
         copy.write_text(damaged)
         with pytest.raises(RunError, match="damaged"):
             run.suite()
+
+
+def test_prompts_that_always_fail_do_not_keep_a_run_from_its_end(tmp_path: Path) -> None:
+    """Most prompts of the middle fail; the step is cut short, and the same command comes to the end."""
+
+    class Fragile(FlatGenerator):
+        cut = 8
+
+        def answer(self, request: GenerationRequest) -> Generated:
+            if len(self.asked) == self.cut:
+                raise KeyboardInterrupt
+            if 2 <= request.key.pair < 10 and request.key.prompt == 0:
+                raise ValueError("token limit exceeded")
+            return super().answer(request)
+
+    suite = small_suite(20)
+    run = new_run(tmp_path, suite)
+    said: list[str] = []
+
+    class Listening(Silent):
+        def say(self, message: str) -> None:
+            said.append(message)
+
+    def draw(generator: Fragile) -> StepCount:
+        return generate_images(run, suite, lambda: generator, Selection(), who="fragile", progress=Listening())
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(Fragile())
+    for _ in range(3):
+        whole = Fragile()
+        whole.cut = 0
+        with contextlib.suppress(GenerationError):
+            count = draw(whole)
+
+    total = 20 * 2 * suite.samples
+    assert (count.total, count.cached) == (total, total - 8 * suite.samples)
+    assert re.search(
+        r"\d+ images that failed before were left as they are, because the last 10 of them failed", said[-1]
+    )
+
+
+def test_a_damaged_picture_costs_one_image(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(whole, format="PNG")
+
+    class Lazy(FlatGenerator):
+        def answer(self, request: GenerationRequest) -> Generated:
+            if request.key == (1, 0, 0):
+                return Generated(request.key, Image.open(io.BytesIO(whole.getvalue()[:2000])))
+            return super().answer(request)
+
+    suite = small_suite(3)
+    run = new_run(tmp_path, suite)
+    count = generate_images(run, suite, Lazy, Selection(), who="lazy")
+
+    assert count.unscored == 1
+    assert "not a readable image" in next(iter(run.read_images(suite).reasons.values()))
+
+
+def test_a_key_may_be_a_plain_tuple(tmp_path: Path) -> None:
+    class Plain(FlatGenerator):
+        def answer(self, request: GenerationRequest) -> Generated:
+            return replace(super().answer(request), key=tuple(request.key))  # type: ignore[arg-type]
+
+    run = new_run(tmp_path, small_suite(2))
+
+    assert generate_images(run, small_suite(2), Plain, Selection(), who="plain").unscored == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from paircomp.errors import GenerationError, JudgeError, OutOfMemory
+from paircomp.errors import AdapterError, GenerationError, JudgeError, OutOfMemory
 from paircomp.runtime.batches import (
     DEFAULT_BATCH,
     FAILURES_IN_A_ROW,
@@ -275,3 +275,85 @@ def test_what_an_earlier_command_found_is_the_start() -> None:
     assert batch_size_for(Part(), None, start=BatchSize(32)).size == 32
     assert batch_size_for(Part(max_batch_size=16), None, start=BatchSize(32)).size == 16
     assert batch_size_for(Part(), 2, start=BatchSize(32)).size == 2
+
+
+# What failed before
+
+
+class Hopeless(Echo):
+    """Never answers requests from 100 on."""
+
+    def answer(self, request: int) -> int:
+        if request >= 100:
+            raise ValueError("too long")
+        return request
+
+
+def retrying(call: Echo) -> BatchRunner[int, int]:
+    return BatchRunner(
+        call,
+        expected=lambda request: ((request,),),
+        answered=lambda answer: (answer,),
+        who="echo",
+        failure=GenerationError,
+        batch_size=BatchSize(4),
+        retried=lambda request: request >= 100,
+    )
+
+
+def test_requests_that_fail_again_keep_the_others_from_nothing() -> None:
+    asked = retrying(Hopeless())
+    outcomes = list(asked.run([*range(6), *range(100, 130), 6, 7]))
+
+    assert [outcome.answer for outcome in outcomes if isinstance(outcome, Answered)] == list(range(8))
+    assert len([outcome for outcome in outcomes if isinstance(outcome, Failed)]) == FAILURES_IN_A_ROW - 1
+    assert asked.left_alone == 30 - (FAILURES_IN_A_ROW - 1)
+
+
+def test_requests_that_are_new_still_end_the_step() -> None:
+    with pytest.raises(GenerationError, match="failed 10 times in a row"):
+        list(runner(Hopeless(), BatchSize(4)).run(range(100, 130)))
+
+
+def test_a_server_that_gives_up_on_retried_requests_ends_nothing_either() -> None:
+    class GivesUp(Echo):
+        def begin(self, requests: Sequence[int]) -> None:
+            if requests[0] >= 100:
+                error = GenerationError("failed 10 times in a row")
+                error.in_a_row = requests[0] < 200
+                raise error
+
+    asked = retrying(GivesUp())
+    assert len(list(asked.run([1, 2, *range(100, 120)]))) == 2
+    assert asked.left_alone == 20
+    with pytest.raises(GenerationError):
+        list(retrying(GivesUp()).run([1, 200]))
+
+
+def test_a_part_that_exits_costs_one_answer() -> None:
+    class Exiting(Echo):
+        def answer(self, request: int) -> int:
+            if request == 5:
+                raise SystemExit(0)
+            return request
+
+    outcomes = list(runner(Exiting(), BatchSize(4)).run(range(12)))
+
+    assert sorted(outcome.answer for outcome in outcomes if isinstance(outcome, Answered)) == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        *range(6, 12),
+    ]
+    assert [(outcome.request, outcome.reason) for outcome in outcomes if isinstance(outcome, Failed)] == [
+        (5, "error: SystemExit: 0")
+    ]
+
+
+@pytest.mark.parametrize("name", ["max_batch_size", "concurrency"])
+def test_a_batch_size_that_is_no_number_is_told(name: str) -> None:
+    part = type("Part", (), {name: "8"})()
+    with pytest.raises(AdapterError, match=rf"Part\.{name}: expected a whole number from 1, got '8'"):
+        batch_size_for(part, None)
