@@ -21,7 +21,7 @@ from paircomp.engines.workers import Assignment, DrawingWorker, JudgingWorker, P
 from paircomp.errors import ConfigError, GenerationError, JudgeError, RunError, UnavailableError
 from paircomp.evaluation import judge_identity
 from paircomp.pipeline import Progress, Silent, StepCount
-from paircomp.pipeline.generate import cost_of, count_images, missing_images
+from paircomp.pipeline.generate import cost_of, count_images, failed_images, missing_images
 from paircomp.pipeline.judge import unscored_records
 from paircomp.pipeline.questions import OpenQuestions
 from paircomp.pipeline.share import wanted_images
@@ -157,7 +157,8 @@ def draw_and_judge(
         work = _Work(evaluation, run)
         with work.counted(heard):
             if work.drawn.cached < work.drawn.total or work.judged.cached < work.judged.total:
-                work.go(plan_of(evaluation, run, mark=_MARK), resources, heard, held)
+                plan = plan_of(evaluation, run, mark=_MARK, failed=work.failed)
+                work.go(plan, resources, heard, held)
         work.open.refuse_nothing()
     return work.drawn, work.judged
 
@@ -175,6 +176,7 @@ class _Work:
         wanted = wanted_images(suite, selection.pairs(suite))
         self.drawn = count_images(self._index, wanted)
         self.requests = list(missing_images(suite, self._index, wanted, run_seed=int(run.identity["run_seed"])))
+        self.failed = failed_images(self._index)
         table = JudgementTable(self._index).read(judgements.read())
         self.open = OpenQuestions(run, suite, self._index, table, selection=selection, shard=evaluation.shard,
                                   cross=evaluation.asks_cross(), arriving=True)  # fmt: skip

@@ -19,7 +19,7 @@ from paircomp.evaluation import Evaluation
 from paircomp.pipeline.generate import drawing_runner, image_record
 from paircomp.pipeline.judge import image_bytes, judgement_records, judging_runner, unscored_records
 from paircomp.plugins import Registry
-from paircomp.runtime.batches import batch_size_for
+from paircomp.runtime.batches import FAILURES_IN_A_ROW, batch_size_for
 from paircomp.runtime.capabilities import identity_of
 from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.runtime.stores import open_store
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from paircomp.run_store import Run
 
 __all__ = ["Assignment", "DrawingWorker", "Fault", "JudgingWorker", "Plan", "Ready", "plan_of"]
+
+
+_LEFT = f"error: not tried again, because the last {FAILURES_IN_A_ROW} that had failed before failed again"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Plan:
         store: where the images lie.
         directory: relative paths in options are meant from here.
         mark: a file in the store, by which a worker knows that it sees the same store.
+        failed: images that an earlier command could not draw.
     """
 
     spec: ModelSpec | None
@@ -60,6 +64,7 @@ class Plan:
     store: str
     directory: str
     mark: str
+    failed: frozenset[ImageKey] = frozenset()
 
     def evaluation(self) -> Evaluation:
         """The evaluation as far as a worker is concerned with it: what opens the parts."""
@@ -70,7 +75,7 @@ class Plan:
         )  # fmt: skip
 
 
-def plan_of(evaluation: Evaluation, run: Run, *, mark: str) -> Plan:
+def plan_of(evaluation: Evaluation, run: Run, *, mark: str, failed: frozenset[ImageKey]) -> Plan:
     """What the workers of an evaluation must know."""
     spec = evaluation.spec
     return Plan(
@@ -78,7 +83,7 @@ def plan_of(evaluation: Evaluation, run: Run, *, mark: str) -> Plan:
         judge_checkpoint=evaluation.judge_checkpoint, judge_options=dict(evaluation.judge_options),
         device=evaluation.device, dtype=evaluation.dtype, batch_size=evaluation.batch_size,
         plugins=tuple(str(file.resolve()) for file in evaluation.registry.plugin_files),
-        store=run.image_store.location, directory=str(Path.cwd()), mark=mark,
+        store=run.image_store.location, directory=str(Path.cwd()), mark=mark, failed=failed,
     )  # fmt: skip
 
 
@@ -155,7 +160,8 @@ class DrawingWorker(_Worker):
     def _load(self) -> object:
         generator = self._plan.evaluation().open_generator()
         self._who = f"generator {self._plan.spec.adapter!r}" if self._plan.spec else "generator"
-        self._runner = drawing_runner(generator, self._who, batch_size_for(generator, self._plan.batch_size))
+        size = batch_size_for(generator, self._plan.batch_size)
+        self._runner = drawing_runner(generator, self._who, size, failed=self._plan.failed)
         return generator
 
     def work(self, chunk: Sequence[GenerationRequest]) -> Iterator[tuple[ImageKey, dict[str, Any]] | Fault]:
@@ -166,9 +172,13 @@ class DrawingWorker(_Worker):
                 key, record, content = image_record(outcome, seed=seeds.__getitem__, who=self._who)
                 if content is not None:
                     self._store.write(key.filename, content)
+                del seeds[key]
                 yield key, record
         except PairCompError as error:
             yield Fault(str(error))
+            return
+        for key in seeds:  # the runner went no further with what failed before
+            yield key, {"pair": key.pair, "prompt": key.prompt, "sample": key.sample, "unscored": _LEFT, "retry": True}
 
 
 class JudgingWorker(_Worker):

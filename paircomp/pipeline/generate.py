@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["cost_of", "count_images", "drawing_runner", "generate_images", "image_record", "missing_images"]
+__all__ = [
+    "cost_of",
+    "count_images",
+    "drawing_runner",
+    "failed_images",
+    "generate_images",
+    "image_record",
+    "missing_images",
+]
 
 
 def missing_images(
@@ -43,6 +51,13 @@ def missing_images(
     for place in itertools.chain.from_iterable(np.argwhere(each).tolist() for each in missing):
         key = ImageKey(*place)
         yield GenerationRequest(key, suite.pairs[key.pair].prompts[key.prompt], image_seed(run_seed, suite.name, key))
+
+
+def failed_images(index: ImageIndex) -> frozenset[ImageKey]:
+    """Images that an earlier command could not draw and that are tried again."""
+    import numpy as np
+
+    return frozenset(ImageKey(*place) for place in np.argwhere(index.state == ImageState.FAILED).tolist())
 
 
 def generate_images(  # noqa: PLR0913 - all but four keyword-only
@@ -77,8 +92,6 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
         GenerationError: the generator broke its contract or keeps failing.
         RunError: another process is at it, or the disk is full.
     """
-    import numpy as np
-
     heard: Progress = progress or Silent()
     with run.lock("generate", shard=shard):
         begin()
@@ -91,7 +104,7 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
         count.dropped = lost
         started = time.monotonic()
         heard.start(count, what="images")
-        failed = frozenset(ImageKey(*place) for place in np.argwhere(index.state == ImageState.FAILED).tolist())
+        failed = failed_images(index)
         requests = missing_images(suite, index, wanted, run_seed=int(run.identity["run_seed"]))
         remembered = RememberedBatchSize(records.path)
         try:

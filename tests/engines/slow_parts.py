@@ -30,6 +30,15 @@ class LethalGenerator(FlatGenerator):
         return super().answer(request)
 
 
+class FragileGenerator(FlatGenerator):
+    """Fails at every first prompt, as one that finds them too long."""
+
+    def answer(self, request: GenerationRequest) -> Generated:
+        if request.key.prompt == 0:
+            raise ValueError("token limit exceeded")
+        return super().answer(request)
+
+
 class SlowJudge(SteadyJudge):
     """Sleeps before each answer, and leaves word likewise."""
 
@@ -56,9 +65,15 @@ def lethal_generator(
     return LethalGenerator()
 
 
+def fragile_generator(
+    *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None
+) -> FragileGenerator:
+    return FragileGenerator()
+
+
 def slow_judge(*, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None) -> SlowJudge:
     return SlowJudge()
 
 
-GENERATORS = {"slow": slow_generator, "lethal": lethal_generator}
+GENERATORS = {"slow": slow_generator, "lethal": lethal_generator, "fragile": fragile_generator}
 JUDGES = {"slow": slow_judge}

@@ -125,6 +125,21 @@ def test_an_image_that_kills_what_draws_it_is_one_recorded_error(cluster: Any, t
     assert (coverage["scored"], coverage["unscored"]) == (47, 1)
 
 
+def test_images_that_always_fail_do_not_keep_a_run_from_its_end(cluster: Any, tmp_path: Path) -> None:
+    command = [*COMMAND, "--out", str(tmp_path / "run"), "--engine", "ray", "--generators", "1"]
+    command[command.index("--adapter") + 1] = "fragile"
+    for _ in range(2):
+        assert paircomp(command) == 0
+
+    found = {
+        (said["pair"], said["prompt"], said["sample"]): said for said in Run.open(tmp_path / "run").image_records.read()
+    }
+    assert len([said for said in found.values() if "sha256" in said]) == 24
+    reasons = [said["unscored"] for said in found.values() if "sha256" not in said]
+    assert len(reasons) == 24
+    assert sum("not tried again" in reason for reason in reasons) == 24 - 9
+
+
 def test_workers_share_a_bucket(cluster: Any, plain: Path, tmp_path: Path) -> None:
     with fake_s3_server() as bucket:
         # Workers have the surroundings of the cluster, which was there before the fake.
