@@ -19,14 +19,16 @@ __all__ = ["changed_code", "code_digests"]
 #: Packages of this project: their version stands in each invocation.
 _OURS = ("paircomp", "paircomp_adapters")
 _LARGEST = 1 << 20  # bytes; larger files are no programs
+_MOST = 500  # files of one package
 
 
 def code_digests(factory: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, str]:
     """A short SHA-256 of each file of the user's own code, by its name.
 
-    These are the file that defines the factory, and those that words of its options name (the program of ``command``).
+    These are the file that defines the factory, where that belongs to a package all of its Python files, and the files
+    that words of the options name (the program of ``command``).
     """
-    return {file.name: _digest(file) for file in {*_defining(factory), *_named(options)}}
+    return {**_defining(factory), **{file.name: _digest(file) for file in set(_named(options))}}
 
 
 def changed_code(invocations: Iterable[Mapping[str, Any]], now: Mapping[str, str]) -> list[str]:
@@ -40,15 +42,30 @@ def changed_code(invocations: Iterable[Mapping[str, Any]], now: Mapping[str, str
     return sorted(name for name, digest in now.items() if any(said.get(name, digest) != digest for said in earlier))
 
 
-def _defining(factory: Callable[..., Any]) -> Iterator[Path]:
+def _defining(factory: Callable[..., Any]) -> dict[str, str]:
     if (getattr(factory, "__module__", None) or "").partition(".")[0] in _OURS:
-        return
+        return {}
     try:
-        file = inspect.getsourcefile(inspect.unwrap(factory))
+        named = inspect.getsourcefile(inspect.unwrap(factory))
     except (TypeError, ValueError):  # built in, or an object without code of its own
-        return
-    if file is not None and _is_small(Path(file)):
-        yield Path(file)
+        return {}
+    if named is None:
+        return {}
+    file = Path(named)
+    package = _outermost_package(file)
+    files = [file] if package is None else sorted(package.rglob("*.py"))[:_MOST]
+    above = (package or file).parent
+    return {found.relative_to(above).as_posix(): _digest(found) for found in files if _is_small(found)}
+
+
+def _outermost_package(file: Path) -> Path | None:
+    """The folder of the package that a module belongs to; ``None`` for a file that stands alone."""
+    package = None
+    for folder in file.parents:
+        if not (folder / "__init__.py").is_file():
+            break
+        package = folder
+    return package
 
 
 def _named(options: Mapping[str, Any]) -> Iterator[Path]:

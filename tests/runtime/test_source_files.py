@@ -1,5 +1,6 @@
 """Code of the user's own that changed since images were drawn."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,23 @@ MODELS = (ModelSpec("plain", "plain", suite="shapes"),)
 
 def test_code_of_the_project_itself_is_left_to_its_version() -> None:
     assert code_digests(sketch, {"mistakes": 0.5, "program": "no such 'file"}) == {}
+
+
+def test_every_file_of_a_package_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "my_drawer"
+    (package / "nets").mkdir(parents=True)
+    for name in ("__init__.py", "nets/__init__.py", "nets/unet.py"):
+        (package / name).write_text("")
+    (package / "generator.py").write_text("def drawer(*, checkpoint=None, device='cpu', dtype=None): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    factory = importlib.import_module("my_drawer.generator").drawer
+    first = code_digests(factory, {})
+    (package / "nets" / "unet.py").write_text("width = 3")
+
+    assert set(first) == {f"my_drawer/{name}" for name in
+                          ("__init__.py", "generator.py", "nets/__init__.py", "nets/unet.py")}  # fmt: skip
+    said = [{"step": "generate", "code": first}]
+    assert changed_code(said, code_digests(factory, {})) == ["my_drawer/nets/unet.py"]
 
 
 def test_files_that_options_name_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
