@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from paircomp.errors import EntryError
-from paircomp.runtime.files import disk_faults, write_atomically, write_json
+from paircomp.runtime.files import write_atomically, write_json
 from paircomp.types import ImageKey
 from paircomp_leaderboard.board_page import index_page
 from paircomp_leaderboard.boards import Board
 from paircomp_leaderboard.entries import Entry
 from paircomp_leaderboard.gallery_data import as_script, gallery_of
 from paircomp_leaderboard.model_page import model_page
+from paircomp_leaderboard.swapping import swapped_in
 from paircomp_leaderboard.tables import flat_frame, to_csv, to_latex, to_markdown
 
 __all__ = ["SITE_SCHEMA", "asset", "build_site", "style_sheet"]
@@ -31,7 +32,7 @@ _MOST_THUMBNAIL: Final = 4 * 2**20
 
 
 def build_site(boards: Sequence[Board], out: Path, *, title: str = "PairComp leaderboard") -> list[Path]:
-    """Write the site into `out`, in place of the one that is there.
+    """Write the site into `out`, in place of the one that is there, which stays until the new one is whole.
 
     Args:
         boards: what to show.
@@ -46,21 +47,18 @@ def build_site(boards: Sequence[Board], out: Path, *, title: str = "PairComp lea
         RunError: the disk is full or read-only.
     """
     _refuse_foreign(out)
-    with disk_faults(out):
-        if out.exists():
-            shutil.rmtree(out)
-        out.mkdir(parents=True)
-        (out / _MARK).write_text(f"{SITE_SCHEMA}\n", encoding="utf-8")
-        (out / ".nojekyll").touch()  # GitHub Pages would leave files out
-        _write_assets(out)
-        _write_tables(boards, out)
-        pages = [_write(out / "index.html", index_page(boards, title))]
+    with swapped_in(out) as fresh:
+        (fresh / _MARK).write_text(f"{SITE_SCHEMA}\n", encoding="utf-8")
+        (fresh / ".nojekyll").touch()  # GitHub Pages would leave files out
+        _write_assets(fresh)
+        _write_tables(boards, fresh)
+        pages = [_write(fresh / "index.html", index_page(boards, title))]
         for board in boards:
             for row in board.rows:
                 if row.entry.measured:
-                    _write_entry(row.entry, out)
-                    pages.append(_write(out / "models" / f"{row.entry.name}.html", model_page(board, row)))
-    return pages
+                    _write_entry(row.entry, fresh)
+                    pages.append(_write(fresh / "models" / f"{row.entry.name}.html", model_page(board, row)))
+    return [out / page.relative_to(fresh) for page in pages]
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -7,8 +7,9 @@ author-reported rows among all of them.
 from __future__ import annotations
 
 import html
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from paircomp.report.wording import MISSING, percent, printable, subtask_title
@@ -177,20 +178,35 @@ def _caption(board: Board) -> str:
 
 
 def to_latex(boards: Sequence[Board]) -> str:
-    """Each board as a ``tabular`` with booktabs rules; a comment names the packages."""
-    tables = (_latex_board(board) for board in boards)
-    return "% needs \\usepackage{booktabs} and \\usepackage{multirow}\n" + "\n".join(tables)
+    """Each board as a ``tabular`` with booktabs rules; a comment names the package."""
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex_board(board) for board in boards)
 
 
 def _latex_board(board: Board) -> str:
+    # Not DataFrame.to_latex: it needs jinja2, which pandas does not install.
     frame = board_frame(board, bold=lambda text: f"\\textbf{{{text}}}",
                         underlined=lambda text: f"\\underline{{{text}}}", plain=_latex_text)  # fmt: skip
-    frame = frame.map(lambda text: text.replace("\N{EN DASH}", "--"))
-    frame.columns = frame.columns.map(lambda column: tuple(_latex_head(part) for part in column))
-    body = frame.to_latex(
-        index=False, escape=False, multicolumn_format="c", column_format=f"rl{'r' * (frame.shape[1] - 2)}"
-    )
-    return f"% {_latex_text(_title(board))}. {_latex_text(_caption(board))}\n{body}"
+    heads = [tuple(_latex_head(part) for part in column) for column in frame.columns]
+    groups = [(title, len(list(columns))) for title, columns in itertools.groupby(heads, key=lambda head: head[0])]
+    spanned = [f"\\multicolumn{{{count}}}{{c}}{{{title}}}" if title and count > 1 else f"{title}{' &' * (count - 1)}"
+               for title, count in groups]  # fmt: skip
+    lines = [
+        f"% {_latex_text(_title(board))}. {_latex_text(_caption(board))}",
+        f"\\begin{{tabular}}{{rl{'r' * (len(heads) - 2)}}}",
+        "\\toprule",
+        _latex_line(spanned),
+        _latex_line([name for _, name in heads]),
+        "\\midrule",
+        *(_latex_line(cells) for cells in frame.itertuples(index=False, name=None)),
+        "\\bottomrule",
+        "\\end{tabular}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _latex_line(cells: Iterable[str]) -> str:
+    return f"{' & '.join(cells)} \\\\".replace("\N{EN DASH}", "--")
 
 
 def _latex_head(text: str) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -128,6 +129,34 @@ def test_building_again_replaces_the_site_and_nothing_else(boards: list[Board], 
     with pytest.raises(EntryError, match="holds other files"):
         build_site(boards, tmp_path / "home")
     assert (tmp_path / "home" / "thesis.tex").exists()
+
+
+def test_a_build_that_fails_leaves_the_old_site(
+    boards: list[Board], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from paircomp_leaderboard import site
+
+    def broken(*_: object) -> str:
+        raise RuntimeError("the last table cannot be written")
+
+    build_site(boards, tmp_path / "site")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(site, "to_latex", broken)
+    with pytest.raises(RuntimeError, match="the last table"):
+        build_site(boards[:1], tmp_path / "site")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    with pytest.raises(RuntimeError):
+        build_site(boards, tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_site_needs_no_more_than_the_core_installs(
+    boards: list[Board], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    build_site(boards, tmp_path / "site")
+    assert "\\toprule" in (tmp_path / "site" / "data" / "tables.tex").read_text()
+    assert all(table(boards) for table in FORMATS.values())
 
 
 def test_a_site_without_entries_says_what_to_do(tmp_path: Path) -> None:
