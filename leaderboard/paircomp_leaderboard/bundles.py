@@ -68,7 +68,7 @@ def _members(
     yield "bundle.json", _json(bundle)
     if public:
         yield "suite.jsonl", (run.path / "suite.jsonl").read_bytes()
-    yield "judgements.jsonl", _lines(_judgements(judged))
+    yield "judgements.jsonl", _lines(_judgements(judged, public=public))
     small: list[tuple[str, bytes]] = []
     records = []
     for key, content in _pictures(judged):
@@ -97,8 +97,14 @@ def _place(key: ImageKey) -> dict[str, Any]:
     return {"pair": key.pair, "prompt": key.prompt, "sample": key.sample}
 
 
-def _judgements(judged: Judged) -> Iterator[dict[str, Any]]:
-    """The last judgement of every question about the selected pairs' images as they are now, in order."""
+def _judgements(judged: Judged, *, public: bool) -> Iterator[dict[str, Any]]:
+    """The last judgement of every question about the selected pairs' images as they are now, in order.
+
+    Where the prompts are not `public`, reasons come without those that they quote.
+    """
+    from paircomp.report.reasons import PublicReasons
+
+    worded = PublicReasons(judged.suite)
     last: dict[tuple[int, int, int, int], dict[str, Any]] = {}
     selected = set(judged.pairs)
     table = JudgementTable(judged.images)
@@ -106,8 +112,11 @@ def _judgements(judged: Judged) -> Iterator[dict[str, Any]]:
         place = table.take(record)
         if place is not None and place[0] in selected:
             last[place] = record
-    for _, record in sorted(last.items()):
-        yield {name: record[name] for name in _KEPT if name in record}
+    for place, record in sorted(last.items()):
+        kept: dict[str, Any] = {name: record[name] for name in _KEPT if name in record}
+        if not public and kept.get("unscored"):
+            kept["unscored"] = worded(kept["unscored"], ImageKey(*place[:3]))
+        yield kept
 
 
 def _pictures(judged: Judged) -> Iterator[tuple[ImageKey, bytes]]:

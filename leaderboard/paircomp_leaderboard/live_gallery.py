@@ -96,7 +96,7 @@ class RunGallery:
 
             judged = read_judged(run, suite, judge, pairs)
             images = judged.images
-            lines, values = pair_lines(judged, include_prompts=True), values_by_pair(judged.table)
+            lines, values = pair_lines(judged, include_prompts=True, raw_reasons=True), values_by_pair(judged.table)
         shown = [gallery_pair(line, self._names(line), values.get(line["pair"], NO_VALUES)) for line in lines]
         return {"schema": GALLERY_SCHEMA, "name": str(self.number), "label": self.label, "folder": "images/",
                 "pixelated": self._is_small(images), "state": _state(shown, judge), "pairs": shown}  # fmt: skip

@@ -15,6 +15,7 @@ from paircomp_leaderboard.entries import ENTRY_SCHEMA, Entry, folder_name, read_
 
 if TYPE_CHECKING:
     from paircomp.evaluation import EvaluatedRun
+    from paircomp.report.reasons import PublicReasons
     from paircomp.run_store.score_table import Judged
     from paircomp.scoring import ScoreTable
 
@@ -97,11 +98,20 @@ def _made_with(evaluated: EvaluatedRun) -> dict[str, Any]:
     }
 
 
-def pair_lines(judged: Judged, *, include_prompts: bool) -> Iterator[dict[str, Any]]:
-    """The lines of ``pairs.jsonl``: every score of a pair, its values, and which images lack one and why."""
+def pair_lines(judged: Judged, *, include_prompts: bool, raw_reasons: bool = False) -> Iterator[dict[str, Any]]:
+    """The lines of ``pairs.jsonl``: every score of a pair, its values, and which images lack one and why.
+
+    Args:
+        judged: the scores.
+        include_prompts: hold the prompts themselves.
+        raw_reasons: leave reasons as they were recorded, with the prompts that they quote; otherwise they are worded
+            as in the report, so that its counts follow from these lines.
+    """
+    from paircomp.report.reasons import PublicReasons
     from paircomp.suites import prompt_sha256
 
     values = values_by_pair(judged.table)
+    worded = None if raw_reasons else PublicReasons(judged.suite)
     for row, position in enumerate(judged.pairs):
         pair = judged.suite.pairs[position]
         line: dict[str, Any] = {
@@ -113,7 +123,7 @@ def pair_lines(judged: Judged, *, include_prompts: bool) -> Iterator[dict[str, A
             "scores": _nullable(judged.table.scores[row].tolist()),
             **values.get(position, NO_VALUES),
             "images": _fingerprints(judged, position, len(pair.prompts)),
-            "unscored": list(_unscored(judged, row)),
+            "unscored": list(_unscored(judged, row, worded)),
         }
         odds = judged.table.log_odds
         if odds is not None and not _has_nan(odds[row]):
@@ -161,8 +171,10 @@ def _fingerprints(judged: Judged, pair: int, prompts: int) -> list[list[str | No
     ]  # fmt: skip
 
 
-def _unscored(judged: Judged, row: int) -> Iterator[dict[str, Any]]:
+def _unscored(judged: Judged, row: int, worded: PublicReasons | None) -> Iterator[dict[str, Any]]:
     import numpy as np
 
     for prompt, sample in np.argwhere(np.isnan(judged.table.own[row])).tolist():
-        yield {"prompt": prompt, "sample": sample, "reason": judged.reason(ImageKey(judged.pairs[row], prompt, sample))}
+        key = ImageKey(judged.pairs[row], prompt, sample)
+        reason = judged.reason(key)
+        yield {"prompt": prompt, "sample": sample, "reason": worded(reason, key) if worded else reason}

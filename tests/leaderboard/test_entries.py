@@ -2,23 +2,29 @@
 
 import copy
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from PIL import Image
 
 import paircomp
 from paircomp.errors import EntryError
 from paircomp.evaluation import EvaluatedRun
+from paircomp.plugins import Registry
 from paircomp.report.schema import report_schema
 from paircomp.runtime.json_schema import schema_faults
-from paircomp.types import Suite, suite_digest
+from paircomp.types import PromptPair, Suite, suite_digest
+from paircomp_leaderboard.boards import make_boards
+from paircomp_leaderboard.bundles import write_bundle
 from paircomp_leaderboard.entries import entry_schema, folder_name, read_entries, read_entry
 from paircomp_leaderboard.published import published_entries
 from paircomp_leaderboard.recomputing import pair_faults, summary_faults
 from paircomp_leaderboard.recording import add_entry
+from paircomp_leaderboard.site import build_site
 
 NAME = "poor--small-shapes--pixels"
 
@@ -40,8 +46,6 @@ def test_an_entry_names_no_host_path_or_command(entries: Path) -> None:
 
 
 def test_thumbnails_are_small_pictures_of_every_image(entries: Path) -> None:
-    from PIL import Image
-
     files = list((entries / NAME / "thumbnails").iterdir())
     assert len(files) == 48 * 4
     with Image.open(files[0]) as image:
@@ -75,6 +79,25 @@ def test_prompts_that_are_not_public_stay_out(runs: dict[str, EvaluatedRun], tmp
     assert public.pairs[0].prompts[0] not in written
     add_entry(evaluated, tmp_path / "entries", include_prompts=True, replace=True)
     assert public.pairs[0].prompts[0] in "".join(path.read_text() for path in tmp_path.glob("entries/*/*.jsonl"))
+
+
+def test_reasons_do_not_quote_prompts_that_are_not_public(tmp_path: Path) -> None:
+    """The judge pixels refuses prompts outside its grammar, and quotes them."""
+    secret = ("a secret fox under a birch", "a secret owl under a birch")
+    drawable = Registry().suite("shapes").pairs[0].prompts
+    pairs = [PromptPair(number, f"p{number}", "color", prompts) for number, prompts in enumerate((secret, drawable))]
+    private = Suite("private", pairs, suite_digest(pairs), default_judge="pixels", prompts_public=False)
+    evaluated = paircomp.evaluate(lambda prompt: Image.new("RGB", (64, 64)), private, out=tmp_path / "run")
+    entry = add_entry(evaluated, tmp_path / "entries")
+    assert "<prompt>" in entry.pairs[0]["unscored"][0]["reason"]
+    build_site(make_boards([entry]), tmp_path / "site")
+    write_bundle(evaluated, tmp_path / "row.zip")
+    with zipfile.ZipFile(tmp_path / "row.zip") as archive:
+        written = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"outside the shapes grammar" in written
+    for folder in ("entries", "site"):
+        written += b"".join(path.read_bytes() for path in (tmp_path / folder).rglob("*.*") if path.is_file())
+    assert b"a secret" not in written
 
 
 @pytest.mark.parametrize(
