@@ -135,6 +135,7 @@ def bundle_command(run: Path, out: Path, **given: Any) -> None:
 )
 @click.option("--entries", type=click.Path(path_type=Path), metavar="DIR",
               help="Put the verified entry, with its badge, into this folder of entries.")  # fmt: skip
+@click.option("--replace", is_flag=True, help="With --entries: also take the place of another row of that name.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verification as one JSON object.")
 @click.option("--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="A Python file with more suites or judges.")  # fmt: skip
@@ -157,7 +158,7 @@ def verify_command(bundle: Path, plugins: tuple[Path, ...], **given: Any) -> Non
         failed = [f"{check.name}: {check.said}" for check in found.checks if check.outcome == "failed"]
         raise EntryError(bundle, failed)
     if given["entries"]:
-        click.echo(str(accept(found, given["entries"])), err=True)
+        click.echo(str(accept(found, given["entries"], replace=given["replace"])), err=True)
 
 
 def _show(found: Verification, *, as_json: bool) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from paircomp.errors import EntryError
-from paircomp.runtime.files import disk_faults
 from paircomp.types import ImageKey
 from paircomp_leaderboard.entries import ENTRY_SCHEMA, Entry, folder_name, read_entry, write_entry
+from paircomp_leaderboard.swapping import swapped_in
 
 if TYPE_CHECKING:
     from paircomp.evaluation import EvaluatedRun
@@ -51,15 +50,12 @@ def add_entry(
     if path.exists() and not replace:
         raise EntryError(path, ["exists already; next: --replace, or another --name"])
     public = include_prompts or said["suite"]["prompts_public"]
-    with disk_faults(path):
-        if path.exists():
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
+    with swapped_in(path) as fresh:
         if thumbnails:
             from paircomp_leaderboard.thumbnails import write_thumbnails
 
-            said["thumbnails"] = {"edge": THUMBNAIL_EDGE, "count": write_thumbnails(judged, path, THUMBNAIL_EDGE)}
-    write_entry(path, said, list(pair_lines(judged, include_prompts=public)))
+            said["thumbnails"] = {"edge": THUMBNAIL_EDGE, "count": write_thumbnails(judged, fresh, THUMBNAIL_EDGE)}
+        write_entry(fresh, said, list(pair_lines(judged, include_prompts=public)))
     return read_entry(path)
 
 

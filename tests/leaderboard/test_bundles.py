@@ -6,6 +6,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 from paircomp.errors import EntryError
 from paircomp.evaluation import EvaluatedRun
 from paircomp.plugins import Registry
+from paircomp_leaderboard import acceptance
 from paircomp_leaderboard.acceptance import accept
 from paircomp_leaderboard.archives import CHECKSUMS, BundleFile, write_archive
 from paircomp_leaderboard.bundles import write_bundle
-from paircomp_leaderboard.entries import entry_schema, read_entry
+from paircomp_leaderboard.entries import entry_schema, read_entries, read_entry
+from paircomp_leaderboard.recording import add_entry
 from paircomp_leaderboard.rejudging import Rejudging
 from paircomp_leaderboard.verification import Verification, verify_bundle
 
@@ -235,6 +238,48 @@ def test_a_verified_entry_carries_its_badge(bundle: Path, tmp_path: Path) -> Non
     assert entry.verification["bundle_sha256"] == found.sha256
     assert len(list((folder / "thumbnails").iterdir())) == 192
     assert folder.name == "sketch--small-shapes--pixels"
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [("sketch-careful", 'label: here "sketch-careful", in the bundle "sketch careful"'), ("sketch careful", "")],
+)
+def test_a_bundle_takes_the_place_of_its_own_row_only(
+    runs: dict[str, EvaluatedRun], tmp_path: Path, label: str, said: str
+) -> None:
+    add_entry(runs["fair"], tmp_path / "entries", label=label, thumbnails=False)
+    write_bundle(runs["good"], tmp_path / "row.zip", label="sketch careful", thumbnails=False)
+    found = verify(tmp_path / "row.zip")
+    if said:
+        with pytest.raises(EntryError, match="another row has this place") as error:
+            accept(found, tmp_path / "entries")
+        assert said in str(error.value)
+        assert "--replace" in str(error.value)
+        (there,) = read_entries(tmp_path / "entries")
+        assert there.label == label
+    folder = accept(found, tmp_path / "entries", replace=bool(said))
+    assert read_entry(folder).said["report"]["generator"]["recipe"]["mistakes"] == 0.02
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda e: e["suite"].update(digest="0" * 64), "suite digest"),
+        (lambda e: e["suite"].update(samples=3), "samples: here 3"),
+        (lambda e: e["judge"]["identity"].update(checkpoint="x"), "judge"),
+    ],
+)
+def test_a_row_of_another_suite_or_judge_keeps_its_place(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    found = verify(bundle)
+    folder = accept(found, tmp_path)
+    there = read_entry(folder)
+    other = json.loads(json.dumps(there.said))
+    change(other)
+    monkeypatch.setattr(acceptance, "read_entry", lambda path: replace(there, said=other))
+    with pytest.raises(EntryError, match=f"another row has this place .{said}"):
+        accept(found, tmp_path)
 
 
 def test_a_failed_bundle_and_a_thumbnail_that_is_none_are_not_accepted(

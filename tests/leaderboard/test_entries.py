@@ -2,6 +2,10 @@
 
 import copy
 import json
+import shutil
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +29,7 @@ from paircomp_leaderboard.published import published_entries
 from paircomp_leaderboard.recomputing import pair_faults, summary_faults
 from paircomp_leaderboard.recording import add_entry
 from paircomp_leaderboard.site import build_site
+from paircomp_leaderboard.swapping import swapped_in
 
 NAME = "poor--small-shapes--pixels"
 
@@ -57,6 +62,41 @@ def test_adding_twice_is_refused_unless_it_replaces(runs: dict[str, EvaluatedRun
     with pytest.raises(EntryError, match="exists already; next: --replace"):
         add_entry(runs["good"], tmp_path)
     assert add_entry(runs["good"], tmp_path, replace=True).said["thumbnails"]["count"] == 192
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_killed_add_leaves_no_half_entry(
+    runs: dict[str, EvaluatedRun], entries: Path, tmp_path: Path, *, replace: bool
+) -> None:
+    folder = tmp_path / "entries"
+    shutil.copytree(entries / NAME, folder / NAME)
+    if replace:
+        add_entry(runs["good"], folder, thumbnails=False)
+    before = {path: path.read_bytes() for path in folder.rglob("*.json*")}
+    script = (
+        "import os, signal, sys, paircomp, pathlib\n"
+        "from paircomp_leaderboard import recording\n"
+        "recording.write_entry = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "recording.add_entry(paircomp.load_run(sys.argv[1]), pathlib.Path(sys.argv[2]), replace=True)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(runs["good"].run.path), str(folder)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(folder.iterdir())) == len(before) // 2 + 1  # and what the killed one left
+    assert {entry.path / "entry.json" for entry in read_entries(folder)} <= set(before)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    add_entry(runs["good"], folder, replace=replace)
+    assert {path.name for path in folder.iterdir()} == {NAME, "sketch--small-shapes--pixels"}
+
+
+def test_an_entry_comes_back_where_its_replacement_was_killed_between_two_renames(
+    runs: dict[str, EvaluatedRun], tmp_path: Path
+) -> None:
+    entry = add_entry(runs["good"], tmp_path, thumbnails=False)
+    (tmp_path / f".{entry.name}.new").mkdir()
+    entry.path.rename(tmp_path / f".{entry.name}.new" / "old")
+    with pytest.raises(RuntimeError), swapped_in(entry.path):
+        raise RuntimeError
+    assert read_entry(entry.path).said == entry.said
 
 
 def test_images_from_elsewhere_make_a_re_judged_entry(runs: dict[str, EvaluatedRun], tmp_path: Path) -> None:
