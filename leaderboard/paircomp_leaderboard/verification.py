@@ -7,6 +7,7 @@ arithmetic alone. Somebody who forges judgements, scores and summary alike is fo
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Verification", "verify_bundle"]
 
 Outcome = Literal["passed", "failed", "skipped"]
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,13 @@ def _check(
         faults = list(step(bundle))
     except EntryError as error:
         faults = list(error.faults)
-    except (KeyError, TypeError, ValueError, IndexError) as error:  # whatever else a forged file may hold
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+    ) as error:  # whatever else a forged file may hold
         faults = [f"malformed ({type(error).__name__}: {str(error)[:120]})"]
     return Check(name, "failed", "; ".join(faults[:20])) if faults else Check(name, "passed", well)
 
@@ -206,14 +214,20 @@ def _identity_faults(bundle: _Bundle) -> Iterator[str]:
 def _judgement_faults(bundle: _Bundle) -> Iterator[str]:
     """Scores against judgements, judgements against images."""
     entry = bundle.known_entry()
-    bundle.images = {
-        ImageKey(r["pair"], r["prompt"], r["sample"]): str(r["sha256"]) for r in bundle.lines("images.jsonl")
-    }
+    for record in bundle.lines("images.jsonl"):
+        key = ImageKey(record["pair"], record["prompt"], record["sample"])
+        if not _DIGEST.fullmatch(record["sha256"]):
+            yield f"images.jsonl, {key.filename}: sha256: expected 64 hexadecimal digits, got {record['sha256']!r:.80}"
+        if key in bundle.images:
+            yield f"images.jsonl names {key.filename} twice"
+        bundle.images[key] = record["sha256"]
     bundle.judgements = bundle.lines("judgements.jsonl")
     judged: dict[tuple[int, int, int, int], Mapping[str, Any]] = {}
     for record in bundle.judgements:
         key = ImageKey(record["pair"], record["prompt"], record["sample"])
-        if not bundle.images.get(key, "").startswith(record["image"]):
+        if key not in bundle.images:
+            yield f"judgement of {key.filename}: images.jsonl lists no such image"
+        elif not isinstance(record["image"], str) or record["image"] != bundle.images[key][:16]:
             yield f"judgement of {key.filename}: it looked at another image than the listed one"
         judged[*key, record["judged_prompt"]] = record
     for pair in entry.pairs:
@@ -224,20 +238,36 @@ def _judgement_faults(bundle: _Bundle) -> Iterator[str]:
 def _pair_judgement_faults(
     pair: Mapping[str, Any], judged: Mapping[tuple[int, int, int, int], Mapping[str, Any]]
 ) -> Iterator[str]:
+    log_odds: list[float | None] = []
     for prompt, samples in enumerate(pair["scores"]):
         for sample, scores in enumerate(samples):
+            name = ImageKey(pair["pair"], prompt, sample).filename
             for other, score in enumerate(scores):
                 record = judged.get((pair["pair"], prompt, sample, other), {})
                 if record.get("score") != score:
-                    name = ImageKey(pair["pair"], prompt, sample).filename
                     yield f"{name}, prompt {other}: pairs.jsonl says {score}, the judgement {record.get('score')}"
-                odds = pair.get("log_odds")
-                if odds is not None and abs(odds[prompt][sample][other] - _log_odds(record)) > 1e-9:
-                    yield f"pair {pair['pair']}: log_odds differ from the judgement's"
+                if score is not None and pair["images"][prompt][sample] is None:
+                    yield f"{name}, prompt {other}: a score of an image that pairs.jsonl does not name"
+                log_odds.append(_log_odds(record))
+    if not _same_log_odds(pair.get("log_odds"), log_odds):
+        yield f"pair {pair['pair']}: log_odds differ from the judgements'"
 
 
-def _log_odds(record: Mapping[str, Any]) -> float:
+def _log_odds(record: Mapping[str, Any]) -> float | None:
+    if record.get("score") is None or "log_yes" not in record or "log_no" not in record:
+        return None
     return float(record["log_yes"]) - float(record["log_no"])
+
+
+def _same_log_odds(said: Any, judged: Sequence[float | None]) -> bool:
+    """A pair has all log odds of its judgements, or none where one lacks them."""
+    if said is None or None in judged:
+        return said is None and None in judged
+    flat = [number for image in said for sample in image for number in sample]
+    return all(
+        one is not None and other is not None and abs(one - other) <= 1e-9
+        for one, other in zip(flat, judged, strict=True)
+    )
 
 
 def _fingerprint_faults(pair: Mapping[str, Any], images: Mapping[ImageKey, str]) -> Iterator[str]:

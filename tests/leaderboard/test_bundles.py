@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import pytest
@@ -16,13 +16,13 @@ import pytest
 from paircomp.errors import EntryError
 from paircomp.evaluation import EvaluatedRun
 from paircomp.plugins import Registry
-from paircomp_leaderboard import acceptance
+from paircomp_leaderboard import acceptance, rejudging
 from paircomp_leaderboard.acceptance import accept
 from paircomp_leaderboard.archives import CHECKSUMS, BundleFile, write_archive
 from paircomp_leaderboard.bundles import write_bundle
-from paircomp_leaderboard.entries import entry_schema, read_entries, read_entry
+from paircomp_leaderboard.entries import entry_schema, read_entries, read_entry, score_table
 from paircomp_leaderboard.recording import add_entry
-from paircomp_leaderboard.rejudging import Rejudging
+from paircomp_leaderboard.rejudging import Rejudging, _Said
 from paircomp_leaderboard.verification import Verification, verify_bundle
 
 Members = dict[str, bytes]
@@ -119,6 +119,16 @@ def test_without_images_the_badge_says_arithmetic_only(runs: dict[str, Evaluated
     }
 
 
+def unlisted(members: Members) -> None:
+    """A bundle that names no image at all."""
+    members["images.jsonl"] = b""
+    for name in [name for name in members if name.startswith("images/")]:
+        del members[name]
+    for name, change in (("judgements.jsonl", {"image": ""}), ("entry/pairs.jsonl", {"images": [[None] * 2] * 2})):
+        lines = [json.loads(line) | change for line in members[name].splitlines()]
+        members[name] = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+
+
 def scores(value: float) -> Callable[[dict[str, Any]], None]:
     def change(pair: dict[str, Any]) -> None:
         pair["scores"][0][0][0] = value
@@ -142,6 +152,7 @@ def scores(value: float) -> Callable[[dict[str, Any]], None]:
         (edit_json("bundle.json", lambda b: b.update(schema="other/1")), "schema", "paircomp-bundle/1"),
         (edit_json("bundle.json", lambda b: b.pop("identity")), "identity", "malformed"),
         (third_pair(scores(0.123)), "judgements", "pairs.jsonl says 0.123"),
+        (third_pair(lambda p: p.update(log_odds=[[[0.0] * 2] * 2] * 2)), "judgements", "pair 3: log_odds differ"),
         (third_pair(lambda p: p.update(g=0.5)), "summary", "pair 3.g says 0.5"),
         (third_pair(lambda p: p.update(subtask="color")), "suite", "pair 3: subtask is"),
         (third_pair(lambda p: p.update(prompts=["easy", "easier"])), "suite", "the prompts shown"),
@@ -149,6 +160,11 @@ def scores(value: float) -> Callable[[dict[str, Any]], None]:
         (edit_line("judgements.jsonl", 5, lambda j: j.update(score=1.0)), "judgements", "the judgement 1.0"),
         (edit_line("judgements.jsonl", 5, lambda j: j.update(image="0" * 16)), "judgements", "another image"),
         (edit_line("images.jsonl", 5, lambda i: i.update(sha256="0" * 64)), "judgements", "another image"),
+        (unlisted, "judgements", "images.jsonl lists no such image"),
+        (third_pair(lambda p: p.update(images=[[None] * 2] * 2)), "judgements", "that pairs.jsonl does not name"),
+        (edit_line("judgements.jsonl", 5, lambda j: j.update(image="")), "judgements", "another image"),
+        (edit_line("judgements.jsonl", 5, lambda j: j.update(image=None)), "judgements", "another image"),
+        (edit_line("images.jsonl", 5, lambda i: i.update(sha256="")), "judgements", "expected 64 hexadecimal digits"),
         (lambda m: m.update({"images/0_0_0.png": m["images/0_0_1.png"] + b" "}), "images", "is not the image"),
         (lambda m: m.pop("images/0_0_0.png"), "images", "images/0_0_0.png is missing"),
         (lambda m: m.update({"judgements.jsonl": b"{"}), "judgements", "not JSON Lines"),
@@ -198,15 +214,68 @@ def test_only_judging_again_finds_a_consistent_forgery(
     assert verify(tmp_path / "row.zip").badge == "verified arithmetic"
     found = verify(tmp_path / "row.zip", rejudging=Rejudging(seed=3))
     assert outcomes(found)["judge again"] == "failed"
-    assert "scores differ by more than 0.02" in found.checks[-1].said
+    assert "questions differ by more than 0.02" in found.checks[-1].said
 
 
-def test_a_strangers_judge_is_not_loaded_from_where_the_bundle_says(tampered: Callable[..., Verification]) -> None:
+def odds(members: Members) -> None:
+    """Logs that tell every image from every other, and a summary that follows from them."""
+    from paircomp.statistics import summarize
+
+    judgements = [json.loads(line) for line in members["judgements.jsonl"].splitlines()]
+    for record in judgements:
+        own = record["prompt"] == record["judged_prompt"]
+        record["log_yes"], record["log_no"] = (-0.01, -5.0) if own else (-5.0, -0.01)
+    pairs = [json.loads(line) for line in members["entry/pairs.jsonl"].splitlines()]
+    for pair in pairs:
+        pair["log_odds"] = [[[4.99 if a == b else -4.99 for b in range(2)] for _ in range(2)] for a in range(2)]
+    said = json.loads(members["entry/entry.json"])
+    said["report"].update(summarize(score_table(pairs)).to_json("exclude"))
+    members["entry/entry.json"] = json.dumps(said).encode()
+    for name, lines in (("judgements.jsonl", judgements), ("entry/pairs.jsonl", pairs)):
+        members[name] = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+
+
+def test_forged_logs_are_found_by_judging_again(tampered: Callable[..., Verification]) -> None:
+    assert tampered(odds).badge == "verified arithmetic"
+    found = tampered(odds, rejudging=Rejudging(share=1.0))
+    assert outcomes(found)["judge again"] == "failed"
+    assert "stored share of yes by its logs 0.0068, now 0.1197" in found.checks[-1].said
+
+
+@pytest.mark.parametrize(
+    ("stored", "fresh", "outcome"),
+    [((0.5, 0.0, 0.0), (0.5, 0.0, 0.01), "passed"), ((0.5, 0.0, 0.0), (0.5, 0.0, 2.0), "failed"),
+     ((0.5, None, None), (0.5, None, None), "passed"), ((0.5, None, None), (0.5, 0.0, 0.0), "failed"),
+     ((0.5, 0.0, 0.0), (None, None, None), "failed"), ((1.0, 900.0, -900.0), (1.0, 0.0, -40.0), "passed")],
+)  # fmt: skip
+def test_logs_are_compared_as_shares_of_yes(stored: Any, fresh: Any, outcome: str) -> None:
+    place = (0, 0, 0, 1)
+    result = rejudging._compared({place: _Said.of(*fresh)}, {place: _Said.of(*stored)}, 0.02, "1 image")
+    assert result[0] == outcome
+
+
+def test_only_numbers_choices_and_defaults_are_taken_from_a_strangers_bundle() -> None:
+    def factory(
+        *, checkpoint: str | None = None, mode: Literal["a", "b"] | None = None, host: str = "localhost", most: int = 3
+    ) -> Any: ...
+
+    def named(**options: Any) -> str:
+        return rejudging._outside_names({"checkpoint": None, "options": options}, factory)
+
+    assert named(mode="a", host="localhost", most=4, strict=True, other=None) == ""
+    assert named(mode="a", host="elsewhere", words=["elsewhere"], table={}) == "host, words, table"
+    assert rejudging._outside_names({"checkpoint": "weights"}, factory) == "checkpoint"
+
+
+@pytest.mark.parametrize("address", ["http://evil.example/v1", "evil-host", ["evil-host"]])
+def test_a_strangers_judge_is_not_loaded_from_where_the_bundle_says(
+    tampered: Callable[..., Verification], address: object
+) -> None:
     def redirect(members: Members) -> None:
         for name in ("entry/entry.json", "bundle.json"):
             said = json.loads(members[name])
             for part in (said, said.get("report", said)):
-                part["judge"]["identity"]["options"] = {"address": "http://evil.example/v1"}
+                part["judge"]["identity"]["options"] = {"address": address}
             members[name] = json.dumps(said).encode()
 
     found = tampered(redirect, rejudging=Rejudging())
