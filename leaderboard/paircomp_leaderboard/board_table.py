@@ -66,7 +66,7 @@ def _columns(board: Board) -> Iterator[tuple[Child, str, str]]:
         yield symbol("s_g"), "number column-s_g", "descending"
     if board.measured:
         yield "Coverage", "number", "descending"
-        yield "Images/s", "number", "descending"
+        yield join("Images/s ", element("span", "not verified", class_="muted")), "number", "descending"
 
 
 def _group_heads(board: Board) -> Iterator[Markup]:

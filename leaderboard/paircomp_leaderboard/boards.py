@@ -11,24 +11,12 @@ from typing import Any, cast
 
 from paircomp.report.build import TRUSTED_COVERAGE
 from paircomp.report.schema import Average, Summary
+from paircomp.report.training_judges import trained_on
 from paircomp.report.wording import percent
 from paircomp_leaderboard.entries import Entry
 from paircomp_leaderboard.ranking import Ranking, rank
 
-__all__ = ["Board", "BoardRow", "make_boards", "trained_on"]
-
-
-def trained_on(trained_with: str | None, judge: str) -> bool:
-    """Whether a model was trained with this judge's score; variants of a judge (``name-variant``) share its weights.
-
-    Example:
-        >>> trained_on("internvl2.5-26b", "internvl2.5-26b-exact")
-        True
-    """
-    if trained_with is None:
-        return False
-    shorter, longer = sorted((trained_with, judge), key=len)
-    return longer == shorter or longer.startswith(f"{shorter}-")
+__all__ = ["Board", "BoardRow", "make_boards"]
 
 
 @dataclass(frozen=True)

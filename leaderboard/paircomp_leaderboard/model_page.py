@@ -17,7 +17,7 @@ from paircomp.report.wording import METRICS, facts, interval, percent, printable
 from paircomp_leaderboard.board_plots import radar
 from paircomp_leaderboard.board_table import badges
 from paircomp_leaderboard.boards import Board, BoardRow
-from paircomp_leaderboard.pages import document, gallery_section
+from paircomp_leaderboard.pages import badge, document, gallery_section
 from paircomp_leaderboard.pairwise import p_text, points
 from paircomp_leaderboard.tables import rank_text
 
@@ -42,7 +42,7 @@ def model_page(board: Board, row: BoardRow) -> str:
         contrast_section(report),
         histograms(report),
         coverage_section(report),
-        *trust_sections(report),
+        *_as_submitted(report),
         _recipe(row, report),
         _judge_section(row, report),
         _verification(row),
@@ -134,6 +134,19 @@ def _duels(board: Board, row: BoardRow) -> Markup | None:
     return section("Head to head", table, lead="On the pairs scored in both, in points of a hundred.")
 
 
+def _as_submitted(report: Report) -> Iterator[Markup]:
+    """Held-out judge and calibration, with the word that nothing in an entry bears them out."""
+    try:
+        sections = list(trust_sections(report))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):  # a submission may hold anything there
+        yield section("Held-out judge and calibration", lead="What this entry holds of them cannot be read.")
+        return
+    if sections:
+        said = "Held-out judge and calibration stand as submitted: their numbers do not follow from this row's scores."
+        yield element("p", badge("not verified", "warning"), " ", said, class_="lead")
+        yield from sections
+
+
 def _recipe(row: BoardRow, report: Report) -> Markup:
     made, generator = row.entry.said["made_with"], report["generator"]
     speed, machine = made["images_per_second"], made["machine"] or {}
@@ -141,11 +154,14 @@ def _recipe(row: BoardRow, report: Report) -> Markup:
         *facts(report),
         ("Adapter", generator["adapter"] or ""),
         ("Provenance", row.entry.said["provenance"]),
-        ("Made on", made["date"] or ""),
-        ("Device", made["device"] or ""),
-        ("Machine", _machine(machine)),
-        ("Images per second", "" if speed is None else f"{speed:.3g}"),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in made["versions"].items() if version)),
+        ("Made on (not verified)", made["date"] or ""),
+        ("Device (not verified)", made["device"] or ""),
+        ("Machine (not verified)", _machine(machine)),
+        ("Images per second (not verified)", "" if speed is None else f"{speed:.3g}"),
+        (
+            "Versions (not verified)",
+            ", ".join(f"{name} {version}" for name, version in made["versions"].items() if version),
+        ),
     ]
     return element(
         "section",

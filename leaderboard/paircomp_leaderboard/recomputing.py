@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from paircomp.errors import EntryError
-from paircomp.report.build import TRUSTED_COVERAGE
+from paircomp.report.build import WORST_PAIRS, due_notices, grouped_reasons
+from paircomp.report.held_out import held_out_notice
+from paircomp.types import ImageKey
 from paircomp_leaderboard.entries import Entry
 from paircomp_leaderboard.recording import NO_VALUES, values_by_pair
 
@@ -28,7 +30,8 @@ def summary_faults(entry: Entry) -> list[str]:
     if asked != _STANDARD:
         return [f"report.interval: expected {_STANDARD}, got {asked}"]
     fresh = summarize(entry.table).to_json(report["unscored_reading"])
-    faults = [*_coverage_faults(entry, report), *_notice_faults(entry, report), *_worst_faults(entry, report)]
+    faults = [*_coverage_faults(entry, report), *_notice_faults(entry, report), *_worst_faults(entry, report),
+              *_held_out_faults(entry, report)]  # fmt: skip
     for name, value in fresh.items():
         faults += _differences(report.get(name), value, f"report.{name}")
     return faults[:_MOST]
@@ -48,6 +51,8 @@ def _differences(said: Any, fresh: Any, place: str) -> Iterator[str]:
     if isinstance(fresh, Mapping) and isinstance(said, Mapping):
         for name, value in fresh.items():
             yield from _differences(said.get(name), value, f"{place}.{name}")
+        for name in said.keys() - fresh.keys():
+            yield f"{place} holds {name!r:.60}, which does not follow from the scores"
     elif isinstance(fresh, Sequence) and not isinstance(fresh, str) and isinstance(said, Sequence):
         if len(said) != len(fresh):
             yield f"{place}: expected {len(fresh)} values, got {len(said)}"
@@ -64,7 +69,7 @@ def _same(said: Any, fresh: Any, tolerance: float) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.9g}" if isinstance(value, float) else str(value)[:40]
+    return f"{value:.9g}" if isinstance(value, float) else str(value)[:160]
 
 
 def _coverage_faults(entry: Entry, report: Mapping[str, Any]) -> Iterator[str]:
@@ -73,46 +78,68 @@ def _coverage_faults(entry: Entry, report: Mapping[str, Any]) -> Iterator[str]:
     own = entry.table.own
     unscored = int(np.isnan(own).sum())
     fraction = (own.size - unscored) / own.size
-    fresh: dict[str, Any] = {
-        "images": own.size,
-        "scored": own.size - unscored,
-        "unscored": unscored,
-        "fraction": fraction,
-    }
     by_subtask = {}
     for name in entry.table.subtask_names:
         part = own[np.array([subtask == name for subtask in entry.table.subtasks])]
         lacking = int(np.isnan(part).sum())
         by_subtask[name] = {"images": part.size, "scored": part.size - lacking, "unscored": lacking}
-    yield from _differences(report["coverage"], {**fresh, "by_subtask": by_subtask}, "report.coverage")
+    fresh = {
+        "images": own.size, "scored": own.size - unscored, "unscored": unscored, "fraction": fraction,
+        "by_subtask": by_subtask, "reasons": grouped_reasons(_reasons(entry)),
+    }  # fmt: skip
+    yield from _differences(report["coverage"], fresh, "report.coverage")
     suite = {"selected_pairs": len(entry.pairs), "partial": len(entry.pairs) < entry.said["suite"]["pairs"],
              "samples": entry.table.samples}  # fmt: skip
-    yield from _differences(report["suite"], suite, "report.suite")
-    listed = sum(len(pair["unscored"]) for pair in entry.pairs)
-    if listed != unscored:
-        yield f"pairs.jsonl gives reasons for {listed} unscored images, {unscored} have no score"
+    yield from _differences({name: report["suite"][name] for name in suite}, suite, "report.suite")
+    listed = sorted((key.pair, key.prompt, key.sample) for key, _ in _reasons(entry))
+    rows = np.argwhere(np.isnan(own)).tolist()
+    if listed != [(int(entry.table.pairs[row]), prompt, sample) for row, prompt, sample in rows]:
+        yield f"pairs.jsonl gives reasons for {len(listed)} images, which are not the {unscored} without a score"
+
+
+def _reasons(entry: Entry) -> list[tuple[ImageKey, str]]:
+    """Why images have no score, in the order of the suite."""
+    found = [(ImageKey(pair["pair"], lack["prompt"], lack["sample"]), lack["reason"])
+             for pair in entry.pairs for lack in pair["unscored"]]  # fmt: skip
+    return sorted(found, key=lambda item: (item[0].pair, item[0].prompt, item[0].sample))
 
 
 def _notice_faults(entry: Entry, report: Mapping[str, Any]) -> Iterator[str]:
-    """What a reader must know first may not be left out."""
-    due = []
-    if (report["coverage"]["fraction"] or 0.0) < TRUSTED_COVERAGE:
-        due.append("COVERAGE")
-    if len(entry.pairs) < entry.said["suite"]["pairs"]:
-        due.append("PARTIAL")
-    if entry.said["trained_with_judge"] == entry.said["judge"]["name"]:
-        due.append("TRAINED")
-    for word in due:
-        if not any(notice.startswith(word) for notice in report["notices"]):
-            yield f"report.notices lacks the one that begins with {word}"
+    """What a reader must know first may not be left out, and nothing else may be put there."""
+    fresh = due_notices(
+        report["coverage"], len(entry.pairs), entry.said["suite"]["pairs"], report["generator"], report["judge"]
+    )
+    doubts = report.get("calibration", {}).get("warnings")
+    if not isinstance(doubts, list):
+        doubts = []
+    fresh += [f"JUDGE {entry.said['judge']['name']} IS DOUBTFUL: {warning}" for warning in doubts]
+    if notice := held_out_notice(report.get("held_out")):
+        fresh.append(notice)
+    # Only which notices there are is held against the scores: their order says nothing.
+    yield from (f"report.notices lacks {notice!r}" for notice in fresh if notice not in report["notices"])
+    yield from (f"report.notices says {said!r:.160}, which does not follow from the scores"
+                for said in report["notices"] if said not in fresh)  # fmt: skip
 
 
 def _worst_faults(entry: Entry, report: Mapping[str, Any]) -> Iterator[str]:
     values = values_by_pair(entry.table)
-    order = sorted(values, key=lambda pair: (values[pair]["g"], pair))[: len(report["worst_pairs"])]
-    said = [{name: pair[name] for name in ("pair", "a", "g")} for pair in report["worst_pairs"]]
-    fresh = [{"pair": pair, "a": values[pair]["a"], "g": values[pair]["g"]} for pair in order]
-    yield from _differences(said, fresh, "report.worst_pairs")
+    lines = {pair["pair"]: pair for pair in entry.pairs}
+    fresh = []
+    for place in sorted(values, key=lambda pair: (values[pair]["g"], pair))[:WORST_PAIRS]:
+        pair, a, g = lines[place], values[place]["a"], values[place]["g"]
+        shown = {name: pair[name] for name in ("pair", "pair_id", "subtask", "prompt_sha256")}
+        prompts = pair["prompts"] if entry.said["suite"]["prompts_public"] else None
+        fresh.append({**shown, "a": a, "g": g, "gap": a - g, "prompts": prompts})
+    yield from _differences(report["worst_pairs"], fresh, "report.worst_pairs")
+
+
+def _held_out_faults(entry: Entry, report: Mapping[str, Any]) -> Iterator[str]:
+    """The second judge's scores are not in an entry; what can be known is whether there should be a second opinion."""
+    section, trained_with = report.get("held_out"), entry.said["trained_with_judge"]
+    if section is not None and section["trained_with_judge"] != trained_with:
+        yield f"report.held_out: trained_with_judge is {section['trained_with_judge']!r}, in the entry {trained_with!r}"
+    if section is None and trained_with is not None and trained_with == entry.said["judge"]["name"]:
+        yield f"report.held_out is missing, although judge {trained_with!r} was this model's training reward"
 
 
 def refuse_wrong_sums(entries: Sequence[Entry], folder: Path) -> None:

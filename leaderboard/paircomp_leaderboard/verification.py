@@ -339,6 +339,8 @@ def _suite_faults(entry: Entry, suite: Suite) -> Iterator[str]:
         true = suite.pairs[pair["pair"]]
         if pair["subtask"] != true.subtask:
             yield f"pair {pair['pair']}: subtask is {true.subtask!r}, the entry says {pair['subtask']!r}"
+        if pair["pair_id"] != true.pair_id:
+            yield f"pair {pair['pair']}: pair_id is {true.pair_id!r}, the entry says {pair['pair_id']!r:.80}"
         if pair["prompt_sha256"] != [prompt_sha256(prompt) for prompt in true.prompts]:
             yield f"pair {pair['pair']}: its prompts are not the suite's"
         if pair["prompts"] is not None and pair["prompts"] != list(true.prompts):

@@ -6,13 +6,14 @@ It holds no times, hosts or paths: the same identity and the same judgements giv
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from paircomp import __version__
 from paircomp.report.held_out import build_held_out, held_out_notice
 from paircomp.report.reasons import PublicReasons
 from paircomp.report.schema import REPORT_SCHEMA, HeldOutSection, Report
+from paircomp.report.training_judges import trained_on
 from paircomp.run_store import Run
 from paircomp.run_store.calibrations import read_calibration
 from paircomp.run_store.score_table import Judged, read_judged
@@ -21,11 +22,12 @@ from paircomp.statistics import summarize
 from paircomp.suites import prompt_sha256
 from paircomp.types import ImageKey, Suite
 
-__all__ = ["TRUSTED_COVERAGE", "build_official_report", "build_report"]
+__all__ = ["TRUSTED_COVERAGE", "WORST_PAIRS", "build_official_report", "build_report", "due_notices", "grouped_reasons"]
 
 #: Below this share of scored images the report's first line says so.
 TRUSTED_COVERAGE = 0.98
-_WORST = 10
+#: How many pairs of lowest g a report lists.
+WORST_PAIRS = 10
 _REASONS_SHOWN = 20
 
 
@@ -107,7 +109,7 @@ def _assemble(
     report = {
         "schema": REPORT_SCHEMA,
         "paircomp_version": __version__,
-        "notices": _notices(table, suite, coverage, generator, judge),
+        "notices": due_notices(coverage, len(table.pairs), len(suite.pairs), generator, judge),
         "suite": {
             "name": suite.name, "digest": suite.digest, "pairs": len(suite.pairs), "selected_pairs": len(table.pairs),
             "partial": len(table.pairs) < len(suite.pairs), "samples": table.samples,
@@ -153,11 +155,11 @@ def _coverage(table: ScoreTable, suite: Suite, reasons: Iterator[tuple[ImageKey,
             name: {"images": images[name], "scored": images[name] - unscored[name], "unscored": unscored[name]}
             for name in suite.subtasks if name in images
         },
-        "reasons": _grouped(reasons),
+        "reasons": grouped_reasons(reasons),
     }  # fmt: skip
 
 
-def _grouped(reasons: Iterator[tuple[ImageKey, str]]) -> list[dict[str, Any]]:
+def grouped_reasons(reasons: Iterable[tuple[ImageKey, str]]) -> list[dict[str, Any]]:
     """The reasons by frequency, each with its count and first image; rare ones beyond the list are summed up."""
     counts, first = Counter[str](), dict[str, str]()
     for key, reason in reasons:
@@ -171,19 +173,29 @@ def _grouped(reasons: Iterator[tuple[ImageKey, str]]) -> list[dict[str, Any]]:
     return shown
 
 
-def _notices(
-    table: ScoreTable, suite: Suite, coverage: Mapping[str, Any], generator: Mapping[str, Any], judge: Mapping[str, Any]
+def due_notices(
+    coverage: Mapping[str, Any], selected: int, pairs: int, generator: Mapping[str, Any], judge: Mapping[str, Any]
 ) -> list[str]:
+    """What a reader must know first: too few scores, a part of the suite only, a judge that trained the model.
+
+    Args:
+        coverage: the report's section.
+        selected: number of pairs that the report speaks of.
+        pairs: number of pairs in the suite.
+        generator: the report's section.
+        judge: the report's section.
+    """
     notices = []
     if coverage["fraction"] < TRUSTED_COVERAGE:
         notices.append(
             f"COVERAGE {_percent(coverage['fraction'])} (below {TRUSTED_COVERAGE:.0%}): "
             f"{coverage['unscored']} of {coverage['images']} images unscored"
         )
-    if len(table.pairs) < len(suite.pairs):
-        notices.append(f"PARTIAL: {len(table.pairs)} of {len(suite.pairs)} pairs")
-    if generator["trained_with_judge"] is not None and generator["trained_with_judge"] == judge["name"]:
-        notices.append(f"TRAINED WITH THIS JUDGE: {judge['name']} was this model's training reward")
+    if selected < pairs:
+        notices.append(f"PARTIAL: {selected} of {pairs} pairs")
+    trained_with = generator["trained_with_judge"]
+    if trained_on(trained_with, judge["name"]):
+        notices.append(f"TRAINED WITH THIS JUDGE: {trained_with} was this model's training reward")
     return notices
 
 
@@ -195,7 +207,7 @@ def _percent(fraction: float) -> str:
 def _worst_pairs(table: ScoreTable, suite: Suite) -> Iterator[dict[str, Any]]:
     values = pair_values(table, "exclude")
     order = sorted(range(len(values.pairs)), key=lambda row: (values.g[row], values.pairs[row]))
-    for row in order[:_WORST]:
+    for row in order[:WORST_PAIRS]:
         pair = suite.pairs[int(values.pairs[row])]
         yield {
             "pair": pair.pair,

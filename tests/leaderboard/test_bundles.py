@@ -129,6 +129,16 @@ def unlisted(members: Members) -> None:
         members[name] = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
 
 
+CRASHED = {"reason": "the judge crashed", "count": 77, "first": "0_0_0.png"}
+HELD_OUT = {"trained_with_judge": "pixels", "judge": "better", "identity": {}, "problem": None, "subtasks": {},
+            "average": None}  # fmt: skip
+
+
+def bonus(said: dict[str, Any]) -> None:
+    """A subtask that no pair belongs to."""
+    said["report"]["subtasks"]["bonus"] = {**said["report"]["subtasks"]["color"], "s_g": 1.0}
+
+
 def scores(value: float) -> Callable[[dict[str, Any]], None]:
     def change(pair: dict[str, Any]) -> None:
         pair["scores"][0][0][0] = value
@@ -144,6 +154,15 @@ def scores(value: float) -> Callable[[dict[str, Any]], None]:
         (entry(lambda e: e["report"]["contrast"]["average"].update(group=1.0)), "summary", "contrast"),
         (entry(lambda e: e["report"]["coverage"].update(unscored=7)), "summary", "coverage.unscored"),
         (entry(lambda e: e["report"]["worst_pairs"].pop(0)), "summary", "worst_pairs"),
+        (entry(lambda e: e["report"]["worst_pairs"].clear()), "summary", "worst_pairs: expected 10 values, got 0"),
+        (entry(lambda e: e["report"]["worst_pairs"][0].update(gap=0.0)), "summary", "worst_pairs[0].gap"),
+        (entry(lambda e: e["report"]["worst_pairs"][0].update(prompts=["forged"] * 2)), "summary", "says forged"),
+        (entry(bonus), "summary", "report.subtasks holds 'bonus'"),
+        (entry(lambda e: e["report"]["notices"].append("INDEPENDENTLY AUDITED")), "summary", "says 'INDEPENDENTLY AUD"),
+        (entry(lambda e: e["report"]["coverage"].update(reasons=[CRASHED])), "summary", "coverage.reasons: expected 0"),
+        (entry(lambda e: e["report"].update(held_out=HELD_OUT)), "summary", "held_out: trained_with_judge is 'pixels'"),
+        (third_pair(lambda p: p.update(pair_id="forged")), "suite", "the entry says 'forged'"),
+        (third_pair(lambda p: p["unscored"].append({"prompt": 0, "sample": 0, "reason": "x"})), "summary", "reasons"),
         (entry(lambda e: e["report"]["interval"].update(draws=10**9)), "summary", "report.interval"),
         (entry(lambda e: e["report"]["generator"].update(model="better")), "identity", "'better'"),
         (entry(lambda e: e["report"]["generator"].update(recipe={"mistakes": 0})), "identity", "recipe"),

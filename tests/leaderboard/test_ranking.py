@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from paircomp.comparison import compare
 from paircomp.evaluation import EvaluatedRun
 from paircomp.scoring import ScoreTable
-from paircomp_leaderboard.boards import make_boards, trained_on
+from paircomp_leaderboard.boards import make_boards
 from paircomp_leaderboard.entries import Entry, read_entries, read_entry
 from paircomp_leaderboard.published import published_entries
 from paircomp_leaderboard.ranking import rank
@@ -163,13 +163,19 @@ def test_a_row_trained_on_its_judge_is_not_ranked(edited: Callable[..., Path]) -
     assert "trained with this judge's score (pixels)" in board.rows[0].unranked
 
 
-@pytest.mark.parametrize(
-    ("trained", "judge", "same"),
-    [("pixels", "pixels", True), ("internvl2.5-26b", "internvl2.5-26b-exact", True), (None, "pixels", False),
-     ("internvl2.5-26b", "qwen3-vl-8b", False), ("internvl2.5-26b-448px", "internvl2.5-26b", True)],
-)  # fmt: skip
-def test_variants_of_a_judge_share_its_weights(trained: str | None, judge: str, same: bool) -> None:
-    assert trained_on(trained, judge) is same
+def test_a_row_trained_on_a_variant_of_its_judge_is_not_ranked_and_says_so(
+    edited: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from paircomp_leaderboard.recomputing import summary_faults
+
+    def train(said: dict[str, Any]) -> None:
+        said["trained_with_judge"] = said["report"]["generator"]["trained_with_judge"] = "pixels-exact"
+
+    entry = read_entry(edited(train))
+    (board,) = make_boards([entry])
+    assert "trained with this judge's score (pixels-exact)" in board.rows[0].unranked
+    (fault,) = summary_faults(entry)
+    assert "TRAINED WITH THIS JUDGE: pixels-exact was this model's training reward" in fault
 
 
 def test_unscored_images_lower_the_coverage_of_an_entry(runs: dict[str, EvaluatedRun], tmp_path: Path) -> None:

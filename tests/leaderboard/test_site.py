@@ -106,6 +106,24 @@ def test_galleries_are_scripts_of_plain_json(site: Path, boards: list[Board]) ->
     assert "".join(text for text, _ in pair["pieces"][0]) == entry.pairs[0]["prompts"][0]
 
 
+def test_what_no_score_bears_out_is_marked_as_not_verified(edited: Callable[..., Path], tmp_path: Path) -> None:
+    calibration = {"schema": "paircomp-calibration/1", "judge": {}, "controls": [], "overall": {}, "subtasks": {},
+                   "reliability": [], "sensitivity": []}  # fmt: skip
+    measure = {"judge": 0.9, "held_out": 0.95, "difference": -0.05, "ci": None}
+    held_out = {"trained_with_judge": "x", "judge": "internvl2.5-78b", "identity": {}, "problem": None, "subtasks": {},
+                "average": {"pairs": 48, "s_a": measure, "s_g": measure}}  # fmt: skip
+    folder = edited(lambda said: said["report"].update(held_out=held_out))
+    index, page = build_site(make_boards(read_entries(folder.parent)), tmp_path / "site")
+    assert re.search(r"not verified</span> Held-out judge", page.read_text())
+    assert "Versions (not verified)" in page.read_text()
+    assert "Images/s <span" in index.read_text()
+    said = json.loads((folder / "entry.json").read_text())
+    said["report"]["calibration"] = calibration
+    (folder / "entry.json").write_text(json.dumps(said))
+    _, page = build_site(make_boards(read_entries(folder.parent)), tmp_path / "site")
+    assert "What this entry holds of them cannot be read" in page.read_text()
+
+
 def test_only_pictures_are_copied_from_an_entry(runs: dict[str, EvaluatedRun], tmp_path: Path) -> None:
     entry = add_entry(runs["good"], tmp_path / "entries")
     thumbnails = tmp_path / "entries" / entry.name / "thumbnails"
