@@ -110,8 +110,9 @@ def _line(board: Board, row: BoardRow, marks: _Marks) -> Markup:
 
 def _words(row: BoardRow) -> str:
     generator = (row.report or {}).get("generator", {})
-    return " ".join(str(part) for part in (row.entry.label, generator.get("adapter"), generator.get("checkpoint"),
-                                           row.entry.said["provenance"]) if part).lower()  # fmt: skip
+    own = (row.model, generator.get("adapter"), generator.get("checkpoint"))
+    parts = (row.entry.label, *own, row.entry.said["provenance"])
+    return " ".join(str(part) for part in parts if part).lower()
 
 
 def _kinds(row: BoardRow) -> Iterator[str]:
@@ -134,7 +135,8 @@ def _model(row: BoardRow) -> Markup:
     name = (
         element("a", row.entry.label, href=f"models/{row.entry.name}.html") if row.entry.measured else row.entry.label
     )
-    return join(element("span", name, class_="model"), element("span", badges(row), class_="badges"))
+    own = element("span", f" {row.model}", class_="muted", title="the model as the run names it") if row.model else None
+    return join(element("span", name, own, class_="model"), element("span", badges(row), class_="badges"))
 
 
 def badges(row: BoardRow) -> list[Markup]:

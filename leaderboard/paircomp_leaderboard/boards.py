@@ -51,6 +51,12 @@ class BoardRow:
         return bool(recipe.get("remote_code"))
 
     @property
+    def model(self) -> str:
+        """What the run calls the model, where the label is another name; else empty. Labels are free."""
+        model = str((self.report or {}).get("generator", {}).get("model", self.entry.label))
+        return "" if model == self.entry.label else model
+
+    @property
     def contrast(self) -> Mapping[str, Any]:
         """Contrast scores of the average; empty where the run has none."""
         contrast = (self.report or {}).get("contrast")

@@ -75,7 +75,8 @@ def _header(board: Board, row: BoardRow) -> Markup:
         class_="downloads",
     )  # fmt: skip
     marks = element("p", *badges(row), " ", element("span", place, class_="muted"), class_="badges")
-    return element("header", back, element("h1", row.entry.label), element("p", line, class_="by"), marks, links)
+    own = element("p", f"Model: {row.model}", class_="by") if row.model else None
+    return element("header", back, element("h1", row.entry.label), own, element("p", line, class_="by"), marks, links)
 
 
 def _place(board: Board, row: BoardRow) -> str:

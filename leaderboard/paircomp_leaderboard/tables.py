@@ -96,9 +96,9 @@ def board_frame(board: Board, *, bold: Callable[[str], str] = str, underlined: C
 
 
 def _label(row: BoardRow) -> str:
-    """The model's name with a mark for each reason why it has no rank."""
+    """The row's label, the model's own name where it is another, and a mark for each reason why it has no rank."""
     marks = "".join("*" for reason in row.unranked if not reason.startswith("author-reported"))
-    return printable(row.entry.label) + marks
+    return printable(f"{row.entry.label} ({row.model})" if row.model else row.entry.label) + marks
 
 
 def _interval(row: BoardRow, mean: str) -> str:
@@ -109,9 +109,9 @@ def _interval(row: BoardRow, mean: str) -> str:
 def flat_frame(boards: Sequence[Board]) -> DataFrame:
     """One line per row of every board, unrounded, for machines; missing values are missing.
 
-    Columns: ``board, entry, model, provenance, source, suite, suite_digest, samples, judge, rank_low, rank_high,
-    unranked, trained_with_judge``; each subtask's and the average's ``s_a, s_g, gap`` with bounds; contrast; coverage;
-    speed.
+    Columns: ``board, entry, model`` (the label), ``generator`` (the model as the run names it), ``provenance, source,
+    suite, suite_digest, samples, judge, rank_low, rank_high, unranked, trained_with_judge``; each subtask's and the
+    average's ``s_a, s_g, gap`` with bounds; contrast; coverage; speed as it was submitted.
     """
     import pandas as pd
 
@@ -123,7 +123,8 @@ def _flat(board: Board, row: BoardRow) -> dict[str, Any]:
     said = row.entry.said
     low, high = row.ranks or (None, None)
     line: dict[str, Any] = {
-        "board": board.name, "entry": row.entry.name, "model": row.entry.label, "provenance": said["provenance"],
+        "board": board.name, "entry": row.entry.name, "model": row.entry.label,
+        "generator": row.model or row.entry.label, "provenance": said["provenance"],
         "source": said["source"], "suite": board.suite["name"], "suite_digest": board.suite["digest"],
         "samples": board.suite["samples"], "judge": board.judge["name"], "rank_low": low, "rank_high": high,
         "unranked": "; ".join(row.unranked) or None, "trained_with_judge": said["trained_with_judge"],

@@ -209,6 +209,24 @@ def _identity_faults(bundle: _Bundle) -> Iterator[str]:
             yield f"suite.{name}: the entry says {entry['suite'][name]!r}, the run {identity['suite'][name]!r}"
     if entry["judge"] != bundle.said["judge"]:
         yield "judge: entry and run differ"
+    expected = "re-judged" if generator["adapter"] == "images" else "measured"
+    if entry["provenance"] != expected:
+        yield f"provenance: expected {expected!r} of adapter {generator['adapter']!r}, got {entry['provenance']!r}"
+    trained_with = _known_rewards(bundle.registry, generator)
+    if trained_with and entry["trained_with_judge"] not in trained_with:
+        yield (f"trained_with_judge: expected {' or '.join(map(repr, sorted(trained_with)))}, as the catalogue says of "
+               f"this model, got {entry['trained_with_judge']!r}")  # fmt: skip
+
+
+def _known_rewards(registry: Registry, generator: Mapping[str, Any]) -> set[str]:
+    """The judges that rewarded a model in training, as the catalogue knows it by name, or else by checkpoint."""
+    models = registry.models()
+    named = models.get(generator["model"])
+    if named is not None and named.trained_with_judge is not None:
+        return {named.trained_with_judge}
+    return {model.trained_with_judge for model in models.values()
+            if model.trained_with_judge is not None and model.checkpoint is not None
+            and model.checkpoint == generator["checkpoint"]}  # fmt: skip
 
 
 def _judgement_faults(bundle: _Bundle) -> Iterator[str]:

@@ -166,6 +166,7 @@ def scores(value: float) -> Callable[[dict[str, Any]], None]:
         (entry(lambda e: e["report"]["interval"].update(draws=10**9)), "summary", "report.interval"),
         (entry(lambda e: e["report"]["generator"].update(model="better")), "identity", "'better'"),
         (entry(lambda e: e["report"]["generator"].update(recipe={"mistakes": 0})), "identity", "recipe"),
+        (entry(lambda e: e.update(provenance="re-judged")), "identity", "expected 'measured' of adapter 'sketch'"),
         (entry(lambda e: e.pop("made_with")), "schema", "'made_with' is missing"),
         (edit_json("bundle.json", lambda b: b["judge"]["identity"].update(checkpoint="x")), "identity", "judge"),
         (edit_json("bundle.json", lambda b: b.update(schema="other/1")), "schema", "paircomp-bundle/1"),
@@ -199,6 +200,34 @@ def test_inconsistent_edits_are_found_and_named(
     assert said in next(one.said for one in found.checks if one.name == check)
     assert not found.passed
     assert found.badge == "failed verification"
+
+
+def renamed(**generator: Any) -> Callable[[Members], None]:
+    """A bundle whose entry and run agree on another generator."""
+
+    def edit(members: Members) -> None:
+        for name in ("entry/entry.json", "bundle.json"):
+            said = json.loads(members[name])
+            (said["report"]["generator"] if "report" in said else said["identity"]).update(generator)
+            members[name] = json.dumps(said).encode()
+
+    return edit
+
+
+def test_images_from_elsewhere_cannot_be_called_measured(tampered: Callable[..., Verification]) -> None:
+    found = tampered(renamed(adapter="images"))
+    assert "provenance: expected 're-judged' of adapter 'images', got 'measured'" in found.checks[3].said
+
+
+@pytest.mark.parametrize(
+    "generator", [{"model": "janus-tiny-focusdiff"}, {"model": "mine", "checkpoint": "wendell0218/Janus-FocusDiff-7B"}]
+)
+def test_a_known_models_training_judge_cannot_be_left_out(
+    tampered: Callable[..., Verification], generator: dict[str, str]
+) -> None:
+    found = tampered(renamed(**generator))
+    assert outcomes(found)["identity"] == "failed"
+    assert "as the catalogue says of this model, got None" in found.checks[3].said
 
 
 def test_accidents_show_in_the_checksums(bundle: Path, tmp_path: Path) -> None:

@@ -124,6 +124,13 @@ def test_what_no_score_bears_out_is_marked_as_not_verified(edited: Callable[...,
     assert "What this entry holds of them cannot be read" in page.read_text()
 
 
+def test_a_label_stands_beside_the_models_own_name(site: Path, boards: list[Board]) -> None:
+    assert "sketch</span>" in (site / "index.html").read_text()
+    assert "Model: sketch" in (site / "models" / "good--small-shapes--pixels.html").read_text()
+    assert "| good (sketch) |" in to_markdown(boards)
+    assert set(flat_frame(boards[:1])["generator"]) == {"sketch"}
+
+
 def test_only_pictures_are_copied_from_an_entry(runs: dict[str, EvaluatedRun], tmp_path: Path) -> None:
     entry = add_entry(runs["good"], tmp_path / "entries")
     thumbnails = tmp_path / "entries" / entry.name / "thumbnails"
