@@ -11,7 +11,7 @@ from paircomp.runtime.files import write_atomically, write_json
 from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.runtime.json_text import parse_json
 from paircomp_leaderboard.archives import BundleFile
-from paircomp_leaderboard.entries import Entry, read_entry
+from paircomp_leaderboard.entries import Entry, file_digests, read_entry
 from paircomp_leaderboard.swapping import swapped_in
 from paircomp_leaderboard.verification import Verification
 
@@ -21,7 +21,7 @@ _THUMBNAILS = "entry/thumbnails/"
 
 
 def accept(found: Verification, entries: Path, *, replace: bool = False) -> Path:
-    """Write entry, scores, thumbnails and ``verification.json``.
+    """Write entry, scores, thumbnails and ``verification.json``, which names the SHA-256 of the first two.
 
     They take the place of an older entry of the same row: same label, suite, K and judge.
 
@@ -45,7 +45,7 @@ def accept(found: Verification, entries: Path, *, replace: bool = False) -> Path
         with swapped_in(folder) as fresh:
             write_atomically(fresh / "pairs.jsonl", file.read("entry/pairs.jsonl"))
             write_json(fresh / "entry.json", parse_json(file.read("entry/entry.json")))
-            write_json(fresh / "verification.json", found.to_json())
+            write_json(fresh / "verification.json", {**found.to_json(), "files": file_digests(fresh)})
             for name, content in pictures.items():
                 write_atomically(fresh / "thumbnails" / name, content, sync=False)
             read_entry(fresh)

@@ -18,10 +18,9 @@ __all__ = ["index_page"]
 
 def index_page(boards: Sequence[Board], title: str) -> str:
     """The page that opens first."""
-    models = sum(len(board.rows) for board in boards if board.measured)
-    line = (
-        f"{models} measured {'model' if models == 1 else 'models'}. How finely does a text-to-image model follow words?"
-    )
+    rows = sum(len(board.rows) for board in boards if board.measured)
+    judged = f"{rows} {'row' if rows == 1 else 'rows'} judged by PairComp"
+    line = f"{judged}. How finely does a text-to-image model follow words?"
     header = element("header", element("h1", title), element("p", line, class_="by"), _downloads())
     sections = [_board_section(board) for board in boards]
     empty = (

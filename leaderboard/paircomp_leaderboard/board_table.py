@@ -11,6 +11,7 @@ from paircomp.report.schema import Summary
 from paircomp.report.wording import MISSING, interval, percent, subtask_title
 from paircomp_leaderboard.board_plots import rank_strip
 from paircomp_leaderboard.boards import Board, BoardRow
+from paircomp_leaderboard.entries import BADGES
 from paircomp_leaderboard.pages import badge, choice, search_field
 from paircomp_leaderboard.tables import best_and_second, rank_text
 
@@ -144,8 +145,10 @@ def badges(row: BoardRow) -> list[Markup]:
     said = row.entry.said
     found = [badge(said["provenance"], said["provenance"], title=said["source"])]
     if row.entry.verification:
-        checks = row.entry.verification
-        found.append(badge(checks["badge"], "verified", title=checks["explained"]))
+        named = row.entry.verification["badge"]
+        found.append(badge(named, "verified", title=BADGES[named]))
+    if row.entry.lapsed:
+        found.append(badge("verification lapsed", "warning", title=row.entry.lapsed))
     if row.ran_remote_code:
         found.append(badge("ran remote code", "warning", title="Code of the checkpoint was run to draw the images."))
     if any(reason.startswith("trained") for reason in row.unranked):

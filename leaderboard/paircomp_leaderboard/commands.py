@@ -82,6 +82,9 @@ def build_command(entries: Path, out: Path | None, form: str, **given: Any) -> N
     rows = read_entries(entries)
     if not given["trust"]:
         refuse_wrong_sums(rows, entries)
+    for row in rows:
+        if row.lapsed:
+            click.echo(f"Note: {row.name} is shown without its badge: {row.lapsed}", err=True)
     boards = make_boards([*rows, *(published_entries() if given["published"] else ())], alpha=given["alpha"])
     if form == "site" and out is not None:
         click.echo(str(build_site(boards, out, title=given["title"])[0]))

@@ -7,6 +7,7 @@ verified a bundle of it. Entries are submissions: nothing in them is trusted bey
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -26,23 +27,31 @@ from paircomp.runtime.json_text import parse_json
 if TYPE_CHECKING:
     from paircomp.scoring import ScoreTable
 
-__all__ = ["ENTRY_SCHEMA", "VERIFICATION_SCHEMA", "Entry", "entry_schema", "folder_name", "parse_pairs", "read_entries",
-           "read_entry", "score_table", "write_entry"]  # fmt: skip
+__all__ = ["BADGES", "ENTRY_SCHEMA", "VERIFICATION_SCHEMA", "Entry", "entry_schema", "file_digests", "folder_name",
+           "parse_pairs", "read_entries", "read_entry", "score_table", "write_entry"]  # fmt: skip
 
 ENTRY_SCHEMA: Final = "paircomp-entry/1"
 VERIFICATION_SCHEMA: Final = "paircomp-verification/1"
 _TEXT: Final = {"type": "string"}
+BADGES: Final[Mapping[str, str]] = {
+    "verified arithmetic": "Every number follows from the judgements; the images were not judged again.",
+    "re-judged sample": "A random sample of its images was judged again with the same scores.",
+}
+"""What a verified row may say beside its name, and what that means."""
+_DIGEST: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _VERIFICATION: Final[Mapping[str, Any]] = {
     "type": "object",
-    "required": ["schema", "badge", "explained", "checks"],
+    "required": ["schema", "badge", "checks"],
     "properties": {
-        "schema": {"const": VERIFICATION_SCHEMA}, "badge": _TEXT, "explained": _TEXT,
+        "schema": {"const": VERIFICATION_SCHEMA}, "badge": {"enum": list(BADGES)},
+        "files": {"type": "object", "additionalProperties": _DIGEST},
         "checks": {"type": "array", "items": {
             "type": "object", "required": ["name", "outcome", "said"],
-            "properties": {"name": _TEXT, "outcome": _TEXT, "said": _TEXT},
+            "properties": {"name": _TEXT, "outcome": {"enum": ["passed", "failed", "skipped"]}, "said": _TEXT},
         }},
     },
 }  # fmt: skip
+_VERIFIED_FILES: Final = ("entry.json", "pairs.jsonl")
 _MOST_BYTES: Final = 256 * 2**20
 _HIDDEN: Final = re.compile(r"[._].*")
 
@@ -73,7 +82,8 @@ class Entry:
         said: the content of ``entry.json``.
         pairs: the lines of ``pairs.jsonl``; empty for author-reported rows.
         path: its folder; ``None`` for rows that ship with the package.
-        verification: the content of ``verification.json``, where there is one.
+        verification: the content of ``verification.json``, where there is one and the entry is still what was verified.
+        lapsed: why a verification no longer counts; empty where none was lost.
     """
 
     name: str
@@ -81,6 +91,7 @@ class Entry:
     pairs: Sequence[Mapping[str, Any]] = ()
     path: Path | None = None
     verification: Mapping[str, Any] | None = None
+    lapsed: str = ""
 
     @property
     def label(self) -> str:
@@ -146,6 +157,8 @@ def read_entries(folder: Path) -> list[Entry]:
             faults += [f"{path.name}: {fault}" for fault in error.faults]
     if faults:
         raise EntryError(folder, faults)
+    if not entries:
+        raise EntryError(folder, ["holds no entry; next: paircomp leaderboard add RUN --entries DIR"])
     return entries
 
 
@@ -162,11 +175,29 @@ def read_entry(path: Path) -> Entry:
         pairs, faults = parse_pairs(_bytes(path / "pairs.jsonl", path), said["suite"])
     if faults:
         raise EntryError(path, faults)
+    verification, lapsed = _read_verification(path)
+    return Entry(path.name, said, pairs, path, verification, lapsed)
+
+
+def file_digests(path: Path) -> dict[str, str]:
+    """SHA-256 of the files of an entry that a verification speaks of."""
+    files = (name for name in _VERIFIED_FILES if (path / name).is_file())
+    return {name: hashlib.sha256(_bytes(path / name, path)).hexdigest() for name in files}
+
+
+def _read_verification(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """The verification of an entry, or why it no longer counts."""
     proof = path / "verification.json"
-    verification = _read_json(proof, path) if proof.is_file() else None
-    if verification is not None and (faults := schema_faults(verification, _VERIFICATION)):
+    if not proof.is_file():
+        return None, ""
+    verification = _read_json(proof, path)
+    if faults := schema_faults(verification, _VERIFICATION):
         raise EntryError(path, [f"verification.json: {fault}" for fault in faults])
-    return Entry(path.name, said, pairs, path, verification)
+    verified, now = verification.get("files", {}), file_digests(path)
+    changed = [name for name in _VERIFIED_FILES if name not in verified or verified[name] != now.get(name)]
+    if changed:
+        return None, f"{' and '.join(changed)} changed since; next: verify its bundle again with --entries"
+    return verification, ""
 
 
 def entry_faults(said: object) -> list[str]:

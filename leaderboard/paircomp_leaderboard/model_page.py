@@ -17,6 +17,7 @@ from paircomp.report.wording import METRICS, facts, interval, percent, printable
 from paircomp_leaderboard.board_plots import radar
 from paircomp_leaderboard.board_table import badges
 from paircomp_leaderboard.boards import Board, BoardRow
+from paircomp_leaderboard.entries import BADGES
 from paircomp_leaderboard.pages import badge, document, gallery_section
 from paircomp_leaderboard.pairwise import p_text, points
 from paircomp_leaderboard.tables import rank_text
@@ -54,6 +55,8 @@ def model_page(board: Board, row: BoardRow) -> str:
 
 def _notices(row: BoardRow, report: Report) -> Markup | None:
     notices = [*report["notices"], *(f"NOT RANKED: {reason}" for reason in row.unranked)]
+    if row.entry.lapsed:
+        notices.append(f"VERIFICATION LAPSED: {row.entry.lapsed}")
     return (
         element("div", (element("p", notice) for notice in notices), class_="notices", role="note") if notices else None
     )
@@ -203,7 +206,7 @@ def _verification(row: BoardRow) -> Markup | None:
         return None
     lines = [(check["name"], f"{check['outcome']}: {check['said']}") for check in proof["checks"]]
     return section("Verification", definitions([(printable(name), printable(said)) for name, said in lines]),
-                   lead=proof["explained"])  # fmt: skip
+                   lead=BADGES[proof["badge"]])  # fmt: skip
 
 
 def _values(values: Mapping[str, Any]) -> Markup:

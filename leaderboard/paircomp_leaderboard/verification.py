@@ -18,7 +18,7 @@ from paircomp.runtime.json_text import parse_json
 from paircomp.types import ImageKey, Suite
 from paircomp_leaderboard.archives import BundleFile
 from paircomp_leaderboard.bundles import BUNDLE_SCHEMA
-from paircomp_leaderboard.entries import VERIFICATION_SCHEMA, Entry, entry_faults, folder_name, parse_pairs
+from paircomp_leaderboard.entries import BADGES, VERIFICATION_SCHEMA, Entry, entry_faults, folder_name, parse_pairs
 from paircomp_leaderboard.recomputing import pair_faults, summary_faults
 from paircomp_leaderboard.rejudging import Rejudging, judge_again
 
@@ -75,15 +75,10 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """``verification.json`` (schema ``paircomp-verification/1``)."""
-        explained = (
-            "A random sample of its images was judged again with the same scores."
-            if self.rejudged
-            else "Every number follows from the judgements; the images were not judged again."
-        )
         return {
             "schema": VERIFICATION_SCHEMA,
             "badge": self.badge,
-            "explained": explained if self.passed else "At least one check failed.",
+            "explained": BADGES.get(self.badge, "At least one check failed."),
             "bundle_sha256": self.sha256,
             "checks": [{"name": c.name, "outcome": c.outcome, "said": c.said} for c in self.checks],
         }

@@ -24,7 +24,7 @@ from paircomp.runtime.json_schema import schema_faults
 from paircomp.types import PromptPair, Suite, suite_digest
 from paircomp_leaderboard.boards import make_boards
 from paircomp_leaderboard.bundles import write_bundle
-from paircomp_leaderboard.entries import entry_schema, folder_name, read_entries, read_entry
+from paircomp_leaderboard.entries import entry_schema, file_digests, folder_name, read_entries, read_entry
 from paircomp_leaderboard.published import published_entries
 from paircomp_leaderboard.recomputing import pair_faults, summary_faults
 from paircomp_leaderboard.recording import add_entry
@@ -162,24 +162,64 @@ def test_what_is_wrong_with_an_entry_is_named(
     assert said in str(error.value)
 
 
+@pytest.fixture
+def verified(edited: Callable[..., Path]) -> tuple[Path, dict[str, Any]]:
+    """An entry with its verification."""
+    path = edited(lambda entry: None)
+    sound = {"schema": "paircomp-verification/1", "badge": "verified arithmetic", "checks": [],
+             "files": file_digests(path)}  # fmt: skip
+    (path / "verification.json").write_text(json.dumps(sound))
+    return path, sound
+
+
 @pytest.mark.parametrize(
     ("said", "fault"),
     [
         ({"checks": None}, "verification.json: checks"),
         ({"checks": [{"name": "archive"}]}, "'outcome' is missing"),
+        ({"checks": [{"name": "archive", "outcome": "superb", "said": ""}]}, "outcome: expected one of"),
         ({"badge": 3}, "verification.json: badge"),
+        ({"badge": "verified by the pope"}, "badge: expected one of 'verified arithmetic', 're-judged sample'"),
         ({"schema": "another/1"}, "verification.json: schema"),
     ],
 )
-def test_what_is_wrong_with_a_verification_is_named(edited: Callable[..., Path], said: Any, fault: str) -> None:
-    path = edited(lambda entry: None)
-    sound = {"schema": "paircomp-verification/1", "badge": "verified arithmetic", "explained": "", "checks": []}
-    (path / "verification.json").write_text(json.dumps(sound))
+def test_what_is_wrong_with_a_verification_is_named(
+    verified: tuple[Path, dict[str, Any]], said: Any, fault: str
+) -> None:
+    path, sound = verified
     assert read_entry(path).verification == sound
     (path / "verification.json").write_text(json.dumps({**sound, **said}))
     with pytest.raises(EntryError) as error:
         read_entry(path)
     assert fault in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["entry.json", "pairs.jsonl", "verification.json"])
+def test_a_badge_is_of_the_entry_that_was_verified(
+    verified: tuple[Path, dict[str, Any]], name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from paircomp.cli import run
+
+    path, _ = verified
+    if name == "verification.json":  # of a time when digests were not kept
+        (path / name).write_text(json.dumps({**verified[1], "files": {}}))
+    else:
+        (path / name).write_bytes((path / name).read_bytes().replace(b"{", b"{ ", 1))
+    entry = read_entry(path)
+    assert entry.verification is None
+    assert "changed since; next: verify its bundle again" in entry.lapsed
+    assert run(["leaderboard", "build", str(path.parent), "--out", str(tmp_path / "site")]) == 0
+    assert f"Note: {path.name} is shown without its badge" in capfd.readouterr().err
+    pages = "".join(page.read_text() for page in (tmp_path / "site").rglob("*.html"))
+    assert "verification lapsed" in pages
+    assert "VERIFICATION LAPSED: " in pages
+    assert "verified arithmetic" not in pages
+
+
+def test_a_folder_without_entries_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").mkdir()
+    with pytest.raises(EntryError, match="holds no entry; next: paircomp leaderboard add"):
+        read_entries(tmp_path)
 
 
 def test_every_faulty_line_and_entry_is_named_at_once(edited: Callable[..., Path]) -> None:

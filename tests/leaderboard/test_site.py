@@ -131,6 +131,10 @@ def test_a_label_stands_beside_the_models_own_name(site: Path, boards: list[Boar
     assert set(flat_frame(boards[:1])["generator"]) == {"sketch"}
 
 
+def test_the_front_page_counts_rows_that_paircomp_judged(site: Path) -> None:
+    assert "4 rows judged by PairComp. " in (site / "index.html").read_text()
+
+
 def test_only_pictures_are_copied_from_an_entry(runs: dict[str, EvaluatedRun], tmp_path: Path) -> None:
     entry = add_entry(runs["good"], tmp_path / "entries")
     thumbnails = tmp_path / "entries" / entry.name / "thumbnails"
