@@ -17,6 +17,7 @@ from paircomp.errors import RunError
 from paircomp.run_store import ImageState, JudgementTable
 from paircomp.types import ImageKey
 from paircomp_leaderboard.archives import write_archive
+from paircomp_leaderboard.pictures import read_picture
 from paircomp_leaderboard.recording import THUMBNAIL_EDGE, entry_of, pair_lines
 
 if TYPE_CHECKING:
@@ -123,13 +124,14 @@ def _pictures(judged: Judged) -> Iterator[tuple[ImageKey, bytes]]:
     """Every image of the selected pairs with the bytes that were judged."""
     import numpy as np
 
+    store = judged.run.image_store
     for pair in judged.pairs:
         for prompt, sample in np.argwhere(judged.images.state[pair] == ImageState.DRAWN).tolist():
             key = ImageKey(pair, prompt, sample)
-            path = judged.run.images_folder / key.filename
-            content = path.read_bytes()
-            if int(hashlib.sha256(content).hexdigest()[:16], 16) != int(judged.images.tag[key]):
-                raise RunError(path, "was changed after it was recorded; next: run the same paircomp eval again")
+            content = read_picture(store, key.filename)
+            if content is None or int(hashlib.sha256(content).hexdigest()[:16], 16) != int(judged.images.tag[key]):
+                raise RunError(f"{store.location}/{key.filename}",
+                               "was changed after it was recorded; next: run the same paircomp eval again")  # fmt: skip
             yield key, content
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from paircomp.report.wording import printable
 from paircomp.run_store import ImageIndex, ImageState
 from paircomp.types import ImageKey
 from paircomp_leaderboard.gallery_data import GALLERY_SCHEMA, SMALL_EDGE, gallery_pair
+from paircomp_leaderboard.pictures import read_picture
 from paircomp_leaderboard.recording import NO_VALUES, pair_lines, values_by_pair
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class RunGallery:
         self.number = number
         self._wanted = judge
         self.evaluated: EvaluatedRun = load_run(path)
+        run = self.evaluated.run
+        self._bucket = run.image_store if run.manifest.get("store") else None
         self._judge()
         self._cached: tuple[str, dict[str, Any]] | None = None
 
@@ -77,13 +81,19 @@ class RunGallery:
             self._cached = (stamp, {**self._gallery(), "stamp": stamp})
         return self._cached[1]
 
-    def image(self, name: str) -> Path | None:
-        """The file of an officially named image of the run; None for other names, and links that lead elsewhere."""
+    def image(self, name: str) -> bytes | None:
+        """An officially named image of the run; None for other names, and links that lead elsewhere.
+
+        Raises:
+            RunError: the bucket with the images cannot be read.
+        """
         if ImageKey.from_filename(name) is None:
             return None
+        if self._bucket is not None:
+            return read_picture(self._bucket, name)
         folder = self.evaluated.run.images_folder.resolve()
         path = (folder / name).resolve()
-        return path if path.parent == folder and path.is_file() else None
+        return path.read_bytes() if path.parent == folder and path.is_file() else None
 
     def _gallery(self) -> dict[str, Any]:
         run, suite, judge = self.evaluated.run, self.evaluated.suite, self._judge()
@@ -114,11 +124,11 @@ class RunGallery:
         from PIL import Image
 
         drawn = np.argwhere(images.state == ImageState.DRAWN)
-        path = self.image(ImageKey(*drawn[0].tolist()).filename) if len(drawn) else None
-        if path is None:
+        content = self.image(ImageKey(*drawn[0].tolist()).filename) if len(drawn) else None
+        if content is None:
             return False
         try:
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(content)) as image:
                 return max(image.size) <= SMALL_EDGE
         except OSError:  # being written, or no picture: the browser will say
             return False

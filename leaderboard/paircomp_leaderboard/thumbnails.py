@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from paircomp.run_store import ImageState
 from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.types import ImageKey
+from paircomp_leaderboard.pictures import read_picture
 
 if TYPE_CHECKING:
     from paircomp.run_store.score_table import Judged
@@ -35,17 +36,24 @@ def thumbnail(content: bytes, edge: int) -> bytes:
 def write_thumbnails(judged: Judged, folder: Path, edge: int) -> int:
     """Write ``thumbnails/{pair}_{prompt}_{sample}.webp`` of the selected pairs' images; returns how many.
 
-    An image that cannot be read has none; its pair says why it is unscored.
+    An image that is gone or is no picture has none; its pair says why it is unscored.
+
+    Raises:
+        RunError: the store of the images cannot be read.
     """
+    store = judged.run.image_store
     target = folder / "thumbnails"
     target.mkdir(parents=True, exist_ok=True)
     written = 0
     for pair in judged.pairs:
         for prompt, sample in _drawn(judged, pair):
             key = ImageKey(pair, prompt, sample)
+            content = read_picture(store, key.filename)
+            if content is None:
+                continue
             try:
-                small = thumbnail((judged.run.images_folder / key.filename).read_bytes(), edge)
-            except (UnreadableImageError, FileNotFoundError):
+                small = thumbnail(content, edge)
+            except UnreadableImageError:
                 continue
             (target / key.filename.replace(".png", ".webp")).write_bytes(small)
             written += 1

@@ -114,8 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return HTTPStatus.OK, _ASSETS[name], (style_sheet() if name == "page.css" else asset(name)).encode()
             case ["data", number] if gallery := self._gallery(number):
                 return self._data(gallery, parse_qs(asked.query).get("since", [""])[0])
-            case ["images", number, name] if (gallery := self._gallery(number)) and (path := gallery.image(name)):
-                return HTTPStatus.OK, "image/png", path.read_bytes()
+            case ["images", number, name] if (gallery := self._gallery(number)) and (picture := gallery.image(name)):
+                return HTTPStatus.OK, "image/png", picture
         return HTTPStatus.NOT_FOUND, "text/plain", b"nothing here"
 
     def _gallery(self, number: str) -> RunGallery | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from paircomp.report.every_eval_ever import ScoredImage
     from paircomp.report.schema import Report
     from paircomp.run_store.score_table import Judged
+    from paircomp.runtime.stores import ImageStore
 
 __all__ = ["export_every_eval_ever", "export_hub", "export_official_scores"]
 
@@ -62,17 +63,23 @@ def _scored_images(judged: Judged) -> Iterator[ScoredImage]:
     from paircomp.suites import prompt_sha256
     from paircomp.types import ImageKey
 
+    store = judged.run.image_store
     for row in image_rows(judged):
         key = ImageKey(row["pair"], row["prompt"], row["sample"])
         score = None if row["unscored"] else row["score"]
         yield ScoredImage(
             key, row["subtask"], prompt_sha256(row["text"]), prompt=row["text"], score=score,
-            image_sha256=_file_digest(judged.run.images_folder / key.filename), unscored=row["unscored"],
+            image_sha256=_file_digest(store, key.filename), unscored=row["unscored"],
         )  # fmt: skip
 
 
-def _file_digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+def _file_digest(store: ImageStore, name: str) -> str | None:
+    try:
+        return hashlib.sha256(store.read(name)).hexdigest()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"{store.location}/{name}", error.strerror or str(error)) from error
 
 
 def export_hub(evaluated: EvaluatedRun, report: Report, *, dataset: str | None) -> dict[str, bytes]:

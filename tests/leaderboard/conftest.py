@@ -11,6 +11,7 @@ import pytest
 import paircomp
 from paircomp.evaluation import EvaluatedRun
 from paircomp.plugins import Registry
+from paircomp.runtime.stores import open_store
 from paircomp.suites import select_pairs
 from paircomp.types import Suite, suite_digest
 from paircomp_leaderboard.recording import add_entry
@@ -47,6 +48,22 @@ def entries(runs: dict[str, EvaluatedRun], tmp_path_factory: pytest.TempPathFact
         add_entry(evaluated, folder, label=name)
     add_entry(runs["poor"], folder, label=HOSTILE)
     return folder
+
+
+@pytest.fixture
+def in_a_bucket(runs: dict[str, EvaluatedRun], tmp_path: Path) -> EvaluatedRun:
+    """The run "good" with its images in a bucket and nowhere else."""
+    import shutil
+
+    folder = tmp_path / "run-in-a-bucket"
+    shutil.copytree(runs["good"].run.path, folder)
+    store = open_store(f"memory://{tmp_path.name}/images")
+    for path in (folder / "images").iterdir():
+        store.write(path.name, path.read_bytes())
+    shutil.rmtree(folder / "images")
+    manifest = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**manifest, "store": store.location}))
+    return paircomp.load_run(folder)
 
 
 @pytest.fixture

@@ -100,6 +100,29 @@ def test_the_same_run_makes_the_same_bytes(runs: dict[str, EvaluatedRun], bundle
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
 
 
+def test_a_run_with_its_images_in_a_bucket_makes_the_same_bundle_and_entry(
+    in_a_bucket: EvaluatedRun, bundle: Path, tmp_path: Path
+) -> None:
+    write_bundle(in_a_bucket, tmp_path / "row.zip", images=True)
+    assert members_of(tmp_path / "row.zip") == members_of(bundle)
+    assert add_entry(in_a_bucket, tmp_path / "entries").said["thumbnails"]["count"] == 192
+
+
+def test_an_image_that_a_bucket_does_not_give_is_named(
+    in_a_bucket: EvaluatedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from paircomp.errors import RunError
+    from paircomp.runtime.stores import BucketStore
+
+    def refused(store: object, name: str) -> bytes:
+        raise PermissionError(13, "Access Denied")
+
+    monkeypatch.setattr(BucketStore, "read", refused)
+    for write in (lambda: write_bundle(in_a_bucket, tmp_path / "row.zip"), lambda: add_entry(in_a_bucket, tmp_path)):
+        with pytest.raises(RunError, match=r"images/0_0_0\.png: Access Denied"):
+            write()
+
+
 def test_a_bundle_names_no_host_path_or_command(bundle: Path) -> None:
     written = b"".join(content for name, content in members_of(bundle).items() if name.endswith(("json", "jsonl")))
     assert str(bundle.parent.parent).encode() not in written

@@ -66,6 +66,19 @@ def test_it_serves_the_page_the_pairs_and_their_images(server: ViewerServer, run
         assert ask(server, f"/assets/{asset}")[0] == 200
 
 
+def test_it_serves_images_that_lie_in_a_bucket(
+    in_a_bucket: EvaluatedRun, runs: dict[str, EvaluatedRun], tmp_path: Path
+) -> None:
+    with ViewerServer([in_a_bucket.run.path]) as opened:
+        (gallery,) = opened.galleries
+        assert gallery.image("0_0_0.png") == (runs["good"].run.images_folder / "0_0_0.png").read_bytes()
+        assert gallery.image("9999_0_0.png") is None
+        assert gallery.image("run.json") is None
+        said = gallery.read("")
+        assert said is not None
+        assert said["pixelated"]
+
+
 @pytest.mark.parametrize(
     "path",
     ["/run.json", "/images/0/../run.json", "/images/0/%2e%2e%2frun.json", "/images/0/..%5c..%5crun.json",
