@@ -137,7 +137,7 @@ def _model(row: BoardRow) -> Markup:
         element("a", row.entry.label, href=f"models/{row.entry.name}.html") if row.entry.measured else row.entry.label
     )
     own = element("span", f" {row.model}", class_="muted", title="the model as the run names it") if row.model else None
-    return join(element("span", name, own, class_="model"), element("span", badges(row), class_="badges"))
+    return join(element("span", name, class_="model"), own, element("span", badges(row), class_="badges"))
 
 
 def badges(row: BoardRow) -> list[Markup]:

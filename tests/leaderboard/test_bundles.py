@@ -108,6 +108,15 @@ def test_a_run_with_its_images_in_a_bucket_makes_the_same_bundle_and_entry(
     assert add_entry(in_a_bucket, tmp_path / "entries").said["thumbnails"]["count"] == 192
 
 
+def test_exported_records_name_images_that_lie_in_a_bucket(in_a_bucket: EvaluatedRun, tmp_path: Path) -> None:
+    from paircomp.cli import run
+
+    assert run(["report", str(in_a_bucket.run.path), "--format", "eee", "--organization", "tests"]) == 0
+    written = "".join(path.read_text() for path in in_a_bucket.run.path.rglob("every_eval_ever/**/*.jsonl"))
+    digest = hashlib.sha256(in_a_bucket.run.image_store.read("0_0_0.png")).hexdigest()
+    assert digest in written
+
+
 def test_an_image_that_a_bucket_does_not_give_is_named(
     in_a_bucket: EvaluatedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
