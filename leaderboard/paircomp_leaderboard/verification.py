@@ -221,14 +221,18 @@ def _known_rewards(registry: Registry, generator: Mapping[str, Any]) -> set[str]
         return {named.trained_with_judge}
     return {model.trained_with_judge for model in models.values()
             if model.trained_with_judge is not None and model.checkpoint is not None
-            and model.checkpoint == generator["checkpoint"]}  # fmt: skip
+            and model.checkpoint.casefold() == str(generator["checkpoint"]).casefold()}  # fmt: skip
 
 
 def _judgement_faults(bundle: _Bundle) -> Iterator[str]:
     """Scores against judgements, judgements against images."""
     entry = bundle.known_entry()
+    expected = {pair["pair"]: (len(pair["scores"]), len(pair["scores"][0])) for pair in entry.pairs}
     for record in bundle.lines("images.jsonl"):
-        key = ImageKey(record["pair"], record["prompt"], record["sample"])
+        key = _image_key(record)
+        prompts, samples = expected.get(key.pair, (0, 0))
+        if not (0 <= key.prompt < prompts and 0 <= key.sample < samples):
+            yield f"images.jsonl names {key.filename}, which is no image of the entry's pairs"
         if not _DIGEST.fullmatch(record["sha256"]):
             yield f"images.jsonl, {key.filename}: sha256: expected 64 hexadecimal digits, got {record['sha256']!r:.80}"
         if key in bundle.images:
@@ -237,15 +241,25 @@ def _judgement_faults(bundle: _Bundle) -> Iterator[str]:
     bundle.judgements = bundle.lines("judgements.jsonl")
     judged: dict[tuple[int, int, int, int], Mapping[str, Any]] = {}
     for record in bundle.judgements:
-        key = ImageKey(record["pair"], record["prompt"], record["sample"])
+        key = _image_key(record)
         if key not in bundle.images:
             yield f"judgement of {key.filename}: images.jsonl lists no such image"
         elif not isinstance(record["image"], str) or record["image"] != bundle.images[key][:16]:
             yield f"judgement of {key.filename}: it looked at another image than the listed one"
-        judged[*key, record["judged_prompt"]] = record
+        asked = record["judged_prompt"]
+        if type(asked) is not int or not 0 <= asked < expected.get(key.pair, (0, 0))[0]:
+            yield f"judgement of {key.filename}: judged_prompt: no prompt {asked!r:.40}"
+        judged[*key, asked] = record
     for pair in entry.pairs:
         yield from _pair_judgement_faults(pair, judged)
         yield from _fingerprint_faults(pair, bundle.images)
+
+
+def _image_key(record: Mapping[str, Any]) -> ImageKey:
+    place = record["pair"], record["prompt"], record["sample"]
+    if not all(type(number) is int for number in place):
+        raise ValueError(f"pair, prompt and sample: expected whole numbers, got {place!r:.60}")
+    return ImageKey(*place)
 
 
 def _pair_judgement_faults(
@@ -269,7 +283,10 @@ def _pair_judgement_faults(
 def _log_odds(record: Mapping[str, Any]) -> float | None:
     if record.get("score") is None or "log_yes" not in record or "log_no" not in record:
         return None
-    return float(record["log_yes"]) - float(record["log_no"])
+    logs = record["log_yes"], record["log_no"]
+    if not all(type(value) in (int, float) for value in logs):
+        raise ValueError(f"log_yes and log_no: expected numbers, got {logs!r:.60}")
+    return float(logs[0] - logs[1])
 
 
 def _same_log_odds(said: Any, judged: Sequence[float | None]) -> bool:

@@ -214,6 +214,10 @@ def scores(value: float) -> Callable[[dict[str, Any]], None]:
         (edit_line("images.jsonl", 5, lambda i: i.update(sha256="0" * 64)), "judgements", "another image"),
         (unlisted, "judgements", "images.jsonl lists no such image"),
         (third_pair(lambda p: p.update(images=[[None] * 2] * 2)), "judgements", "that pairs.jsonl does not name"),
+        (edit_line("images.jsonl", 5, lambda i: i.update(pair=999)), "judgements", "names 999_0_1.png, which is"),
+        (edit_line("images.jsonl", 5, lambda i: i.update(pair="1")), "judgements", "expected whole numbers"),
+        (edit_line("judgements.jsonl", 5, lambda j: j.update(judged_prompt=-1)), "judgements", "no prompt -1"),
+        (edit_line("judgements.jsonl", 5, lambda j: j.update(log_yes="-0.1")), "judgements", "expected numbers"),
         (edit_line("judgements.jsonl", 5, lambda j: j.update(image="")), "judgements", "another image"),
         (edit_line("judgements.jsonl", 5, lambda j: j.update(image=None)), "judgements", "another image"),
         (edit_line("images.jsonl", 5, lambda i: i.update(sha256="")), "judgements", "expected 64 hexadecimal digits"),
@@ -252,7 +256,7 @@ def test_images_from_elsewhere_cannot_be_called_measured(tampered: Callable[...,
 
 
 @pytest.mark.parametrize(
-    "generator", [{"model": "janus-tiny-focusdiff"}, {"model": "mine", "checkpoint": "wendell0218/Janus-FocusDiff-7B"}]
+    "generator", [{"model": "janus-tiny-focusdiff"}, {"model": "mine", "checkpoint": "wendell0218/janus-focusdiff-7b"}]
 )
 def test_a_known_models_training_judge_cannot_be_left_out(
     tampered: Callable[..., Verification], generator: dict[str, str]
