@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from paircomp.errors import MissingImagesError, RunError, RunMismatchError
+from paircomp.run_store.addresses import storable
 from paircomp.run_store.forms import IDENTITY_FORM, PAIR_FORM, RUN_FORM, refuse_other_form
 from paircomp.run_store.image_index import ImageIndex
 from paircomp.run_store.judgement_table import JudgementTable
@@ -22,7 +23,6 @@ from paircomp.run_store.records import RecordFolder
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.machine import package_versions, this_machine
-from paircomp.runtime.secrets import Secrets
 from paircomp.runtime.shards import ALL, Shard
 from paircomp.runtime.stores import ImageStore, open_store
 from paircomp.suites.selection import select_pairs
@@ -102,7 +102,7 @@ class Run:
             RunError: the path is a file, a folder of something else, or not writable.
         """
         own = {"name": suite.name, "digest": suite.digest, "samples": suite.samples}
-        wanted: dict[str, Any] = {"suite": own, **Secrets().hidden(identity)}
+        wanted: dict[str, Any] = {"suite": own, **storable(identity)}
         if path.exists() and not path.is_dir():
             raise RunError(path, "expected a run folder, got a file; next: choose another --out folder")
         with disk_faults(path):
@@ -110,7 +110,7 @@ class Run:
             with manifest_lock(path):
                 if (path / "run.json").exists():
                     run = cls.open(path)
-                    changed = differences(run.identity, wanted)
+                    changed = differences(storable(run.identity), wanted)
                     if store is not None and store != run.manifest.get("store"):
                         changed.append(("store", run.manifest.get("store"), store))
                     if not changed:
@@ -241,7 +241,7 @@ class Run:
             if changed := differences(stored["identity"], self.identity):
                 raise RunMismatchError(self.path, changed)
             self.manifest = stored
-            self.manifest["invocations"].append(Secrets().hidden({
+            self.manifest["invocations"].append(storable({
                 "step": step,
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "selection": asdict(selection),
@@ -356,9 +356,9 @@ def _read_identity(file: Path) -> dict[str, Any]:
 
 
 def _settle(file: Path, schema: str, given: Mapping[str, Any]) -> None:
-    stored, given = _read_identity(file) if file.is_file() else {}, Secrets().hidden(given)
+    stored, given = _read_identity(file) if file.is_file() else {}, storable(given)
     known = {name: value for name, value in given.items() if name in stored}
-    if changed := differences({name: stored[name] for name in known}, known):
+    if changed := differences(storable({name: stored[name] for name in known}), known):
         raise RunMismatchError(file.parent, changed)
     if len(known) < len(given):
         with disk_faults(file):
