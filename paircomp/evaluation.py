@@ -173,6 +173,15 @@ class Evaluation:
             progress=progress,
         )  # fmt: skip
 
+    def import_again(self, run: Run, progress: Progress | None = None) -> None:
+        """Record anew what changed in the folder of images that `run` judges in place; nothing where it drew them.
+
+        Only pairs that were taken in before are looked at.
+        """
+        if run.manifest.get("images") and run.images_folder.is_dir():
+            for selection in sorted(run.selections(), key=str):
+                import_images(run, self.suite, selection, progress=progress)
+
     def _code(self) -> dict[str, str]:
         """Digests of the user's own code that draws."""
         if self.spec is None or self.generator is not None:  # a function's code is part of its name

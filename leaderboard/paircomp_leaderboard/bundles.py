@@ -114,13 +114,16 @@ def _pictures(judged: Judged) -> Iterator[tuple[ImageKey, bytes]]:
     """Every image of the selected pairs with the bytes that were judged."""
     import numpy as np
 
+    said = "was changed after it was recorded; next: run the same paircomp eval again"
+    if changed := sorted(key for key in judged.images.changed if key.pair in judged.pairs):
+        raise RunError(judged.run.images_folder / changed[0].filename, said)
     for pair in judged.pairs:
         for prompt, sample in np.argwhere(judged.images.state[pair] == ImageState.DRAWN).tolist():
             key = ImageKey(pair, prompt, sample)
             path = judged.run.images_folder / key.filename
             content = path.read_bytes()
             if int(hashlib.sha256(content).hexdigest()[:16], 16) != int(judged.images.tag[key]):
-                raise RunError(path, "was changed after it was recorded; next: run the same paircomp eval again")
+                raise RunError(path, said)
             yield key, content
 
 

@@ -226,6 +226,7 @@ def judge_command(run: Path | None, **given: Any) -> None:
         evaluation.generate(opened, progress)
     else:
         evaluation, opened = _of_run(run, given)
+        evaluation.import_again(opened, progress)
     with _stdout_kept_for_results():
         done = evaluation.judge_run(opened, progress)
     _say_done(opened, done, as_json=given["as_json"])

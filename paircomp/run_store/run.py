@@ -263,8 +263,8 @@ class Run:
         for file in (self.path / "generate" / "generator.json", *self.path.glob("judges/*/judge.json")):
             file.unlink(missing_ok=True)
 
-    def selected_pairs(self, suite: Suite) -> tuple[int, ...]:
-        """Every pair whose images some command on this run was asked for, ascending."""
+    def selections(self) -> set[Selection]:
+        """What the commands on this run were asked to draw or take in; all of the suite where that is not known."""
         wanted = {
             Selection(said["limit"], None if said["subtasks"] is None else tuple(said["subtasks"]))
             for said in (
@@ -273,12 +273,14 @@ class Run:
                 if invocation["step"] in ("generate", "import")
             )
         }
-        if not wanted or Selection() in wanted:
-            return tuple(range(len(suite.pairs)))
-        return tuple(sorted(set().union(*(selection.pairs(suite) for selection in wanted))))
+        return wanted if wanted and Selection() not in wanted else {Selection()}
+
+    def selected_pairs(self, suite: Suite) -> tuple[int, ...]:
+        """Every pair whose images some command on this run was asked for, ascending."""
+        return tuple(sorted(set().union(*(selection.pairs(suite) for selection in self.selections()))))
 
     def read_images(self, suite: Suite) -> ImageIndex:
-        """The index of all images; an image whose file is gone or has another size counts as absent.
+        """The index of all images; an image whose file is gone or another one by now counts as absent.
 
         Raises:
             MissingImagesError: the folder of images that this run judges in place is gone.

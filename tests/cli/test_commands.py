@@ -337,6 +337,24 @@ def test_judging_the_whole_of_a_partial_run_keeps_it_partial(capfd: pytest.Captu
     assert json.loads(capfd.readouterr().out) == first
 
 
+def test_pictures_that_were_replaced_are_judged_as_they_are_now() -> None:
+    Path("pictures").mkdir()
+    for place, colour in (("39_0_0", "red"), ("39_1_0", "blue"), ("40_0_0", "red")):
+        Image.new("RGB", (8, 8), colour).save(f"pictures/{place}.png")
+    common = ["--images", "pictures", "--suite", "shapes", "--model", "mine", "--limit", "1"]  # pair 39
+    assert run(["judge", *common, "--out", "run"]) == 0
+    Image.new("RGB", (8, 8), "lime").save("pictures/39_0_0.png")
+    assert run(["judge", "run"]) == 0
+    opened = Run.open(Path("run"))
+    tags = [
+        said["image"] for said in opened.judge("pixels").records.read() if (said["pair"], said["prompt"]) == (39, 0)
+    ]
+    recorded = [said["sha256"][:16] for said in opened.image_records.read() if said["prompt"] == 0]
+    assert list(dict.fromkeys(tags)) == recorded
+    assert len(recorded) == 2
+    assert {said["pair"] for said in opened.image_records.read()} == {39}  # pairs that nobody asked for stay out
+
+
 def test_another_folder_of_images_is_another_run(capfd: pytest.CaptureFixture[str]) -> None:
     run(["generate", "--model", "sketch", "--limit", "2", "--out", "a"])
     run(["generate", "--model", "sketch", "--limit", "2", "--out", "b", "--seed", "1"])
