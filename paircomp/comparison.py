@@ -66,6 +66,7 @@ class Comparison:
         draws: of the bootstrap and of the sign flips.
         seed: of both.
         suite_pairs: pairs of the whole suite; ``None`` where the caller did not say.
+        suite_subtasks: its subtasks, likewise; an average over fewer is another quantity.
     """
 
     names: tuple[str, str]
@@ -79,6 +80,7 @@ class Comparison:
     draws: int
     seed: int
     suite_pairs: int | None = None
+    suite_subtasks: int | None = None
 
     @property
     def partial(self) -> bool | None:
@@ -94,6 +96,7 @@ class Comparison:
             "samples": self.samples,
             "pairs": {"matched": self.average.pairs, "only_a": self.only_a, "only_b": self.only_b},
             "suite_pairs": self.suite_pairs,
+            "suite_subtasks": self.suite_subtasks,
             "partial": self.partial,
             "alpha": self.alpha,
             "draws": self.draws,
@@ -141,6 +144,7 @@ def compare(
     seed: int = 0,
     alpha: float = 0.05,
     suite_pairs: int | None = None,
+    suite_subtasks: int | None = None,
 ) -> Comparison:
     """Compare two runs on the pairs scored in both.
 
@@ -153,6 +157,7 @@ def compare(
         seed: of both.
         alpha: size of the tests.
         suite_pairs: pairs of the whole suite, so that a comparison on fewer is called partial.
+        suite_subtasks: subtasks of the whole suite, so that an average over fewer is called so.
 
     Raises:
         ConfigError: the runs differ in K, in prompts per pair or in the subtask of a pair, or share no scored pair; or
@@ -182,7 +187,7 @@ def compare(
     average = _row(newly, differences.macro)
     unmatched = (first.pairs.size - common.size, second.pairs.size - common.size)
     return Comparison(names, reading, a.samples, rows, average, *unmatched, alpha=alpha, draws=draws, seed=seed,
-                      suite_pairs=suite_pairs)  # fmt: skip
+                      suite_pairs=suite_pairs, suite_subtasks=suite_subtasks)  # fmt: skip
 
 
 def _row(newly: NDArray[np.int64], differences: tuple[Difference, ...]) -> ComparisonRow:

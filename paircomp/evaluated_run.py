@@ -119,7 +119,8 @@ def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -
     names = (str(this.run.identity["model"]), str(that.run.identity["model"]))
     if names[0] == names[1]:
         names = (str(this.run.path), str(that.run.path))
-    return compare(*tables, names=names, reading="exclude", alpha=alpha, suite_pairs=len(this.suite.pairs))
+    return compare(*tables, names=names, reading="exclude", alpha=alpha, suite_pairs=len(this.suite.pairs),
+                   suite_subtasks=len(this.suite.subtasks))  # fmt: skip
 
 
 def load_run(path: str | Path) -> EvaluatedRun:

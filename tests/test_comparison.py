@@ -217,6 +217,14 @@ def test_fewer_pairs_than_the_suite_has_are_called_partial():
     assert "PARTIAL" not in printed(whole) + printed(unknown)
 
 
+def test_an_average_over_a_part_of_the_subtasks_is_called_so():
+    a, b = run(seed=1), run(0.02, seed=2)
+    whole, part = (compare(a, b, draws=50, suite_subtasks=count).to_json() for count in (3, 6))
+    assert (part["average"]["subtasks"], part["suite_subtasks"]) == (3, 6)
+    assert "Average (3 of 6 subtasks)" in printed(part)
+    assert "Average (macro)" in printed(whole)
+
+
 def printed(comparison):
     console = Console(width=120, file=io.StringIO())
     console.print(render_comparison(comparison))

@@ -110,7 +110,7 @@ def _assemble(
         "notices": _notices(table, suite, coverage, generator, judge),
         "suite": {
             "name": suite.name, "digest": suite.digest, "pairs": len(suite.pairs), "selected_pairs": len(table.pairs),
-            "partial": len(table.pairs) < len(suite.pairs), "samples": table.samples,
+            "partial": len(table.pairs) < len(suite.pairs), "subtasks": len(suite.subtasks), "samples": table.samples,
             "prompts_public": suite.prompts_public, "source": suite.source,
         },
         "generator": dict(generator),

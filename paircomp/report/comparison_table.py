@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paircomp.report.wording import MISSING, printable, subtask_title
+from paircomp.report.wording import MISSING, average_title, printable, subtask_title
 
 __all__ = ["render_comparison"]
 
@@ -29,8 +29,13 @@ def render_comparison(comparison: Mapping[str, Any]) -> RenderableType:
         table.add_row(Text(measure, style="bold"))
         for name, row in comparison["subtasks"].items():
             table.add_row(*_cells(subtask_title(name), row, measure, alpha))
-        table.add_row(*_cells("Average (macro)", comparison["average"], measure, alpha), end_section=True)
+        table.add_row(*_cells(_average_title(comparison), comparison["average"], measure, alpha), end_section=True)
     return Group(*_head(comparison), table, *_foot(comparison))
+
+
+def _average_title(comparison: Mapping[str, Any]) -> str:
+    subtasks = len(comparison["subtasks"])
+    return average_title(subtasks, comparison.get("suite_subtasks") or subtasks)
 
 
 def _head(comparison: Mapping[str, Any]) -> Iterator[Text]:

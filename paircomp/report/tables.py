@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paircomp.report.schema import ContrastScores, Interval, Report, Summary
-from paircomp.report.wording import CONTRASTS, METRICS
+from paircomp.report.wording import CONTRASTS, METRICS, average_over
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,13 +20,14 @@ def subtask_table(report: Report) -> DataFrame:
 
     Columns: ``model, suite, suite_digest, samples, judge, unscored_reading, kind, subtask, pairs``; each of ``s_a, s_g,
     gap, full_pass`` with its ``_low`` and ``_high``; ``zeros``; ``images, scored, unscored`` (missing for the last two
-    lines); ``contrast_text, contrast_image, contrast_group`` with bounds where the run has them. Scores lie in [0, 1];
+    lines); ``contrast_text, contrast_image, contrast_group`` with bounds where the run has them; ``subtasks`` that an
+    average is over and ``suite_subtasks``, all there are. Scores lie in [0, 1];
     a value that does not exist is missing (NaN in the frame, empty in CSV).
     """
     import pandas as pd
 
     frame = pd.DataFrame(_records(report))
-    counts = ["pairs", "zeros", "images", "scored", "unscored"]
+    counts = ["pairs", "zeros", "images", "scored", "unscored", "subtasks", "suite_subtasks"]
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
@@ -60,6 +61,11 @@ def _records(report: Report) -> list[dict[str, Any]]:
         | {"zeros": summary["zeros"]}
         | _counts(report, name)
         | (_with_bounds(scores or {}, CONTRASTS, prefix="contrast_") if contrast else {})
+        | dict(
+            zip(
+                ("subtasks", "suite_subtasks"), average_over(report) if kind == "average" else (None, None), strict=True
+            )
+        )
         for kind, name, summary, scores in lines
     ]
 

@@ -401,6 +401,28 @@ def test_a_smaller_look_or_a_second_judge_leaves_the_report_alone(capfd: pytest.
     assert json.loads(Path("run/judges/recorded/report.json").read_text())["judge"]["name"] == "recorded"
 
 
+@pytest.mark.parametrize("part", [["--limit", "6"], ["--subtask", "color"]])
+def test_a_report_of_a_part_leaves_the_files_of_the_whole_alone(
+    part: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["eval", "--model", "sketch", "--limit", "12", "--out", "run"]) == 0
+    before = {path: path.read_bytes() for path in Path("run").iterdir() if path.is_file()}
+    capfd.readouterr()
+    assert run(["report", "run", *part, "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["suite"]["selected_pairs"] == (6 if part[0] == "--limit" else 40)
+    assert "asked for 12 pairs; its report files are left as they are" in err
+    assert {path: path.read_bytes() for path in Path("run").iterdir() if path.is_file()} == before
+
+
+def test_a_part_of_the_subtasks_has_no_average_for_the_hub(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--model", "sketch", "--subtask", "color", "--limit", "2", "--out", "run"]) == 0
+    assert "Average (1 of 6 subtasks)" in capfd.readouterr().out
+    assert run(["report", "run", "--format", "hub", "--hub-dataset", "me/paircomp"]) == 1
+    assert "average over 1 of 6 subtasks: no export without all" in capfd.readouterr().err
+    assert not list(Path("run").glob("**/*.yaml"))
+
+
 def test_a_suite_refused_as_a_whole_still_gets_its_report(capfd: pytest.CaptureFixture[str]) -> None:
     Path("mine.jsonl").write_text('{"prompts": ["three eggs", "two eggs"], "subtask": "counting"}\n')
     assert run(["eval", "--model", "sketch", "--suite", "mine.jsonl", "--judge", "pixels", "--json"]) == 1
