@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from paircomp.errors import RunError
+from paircomp.report.local_paths import without_folders
 from paircomp.run_store import ImageState, JudgementTable
 from paircomp.types import ImageKey
 from paircomp_leaderboard.archives import write_archive
@@ -60,9 +61,9 @@ def _members(
     run = evaluated.run
     bundle = {
         "schema": BUNDLE_SCHEMA,
-        "identity": run.identity,
-        "generator_says": run.generator,
-        "judge": {"name": judged.judge, "identity": run.judge(judged.judge).identity},
+        "identity": {**without_folders(run.identity), "model": run.identity["model"]},
+        "generator_says": without_folders(run.generator),
+        "judge": {"name": judged.judge, "identity": without_folders(run.judge(judged.judge).identity)},
         "images_included": images,
     }
     yield "bundle.json", _json(bundle)

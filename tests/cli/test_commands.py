@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import jsonschema
@@ -482,3 +483,30 @@ def test_a_factory_that_fails_is_one_line(body: str, said: str, capfd: pytest.Ca
     err = capfd.readouterr().err
     assert said in err
     assert "Traceback" not in err
+
+
+def test_no_public_file_says_where_folders_lie(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    secret = tmp_path / "home of somebody"
+    (secret / "weights").mkdir(parents=True)
+    assert run(["eval", "--model", "sketch", "--limit", "2", "--out", str(secret / "drawn")]) == 0
+    assert run(["report", str(secret / "drawn"), "--format", "official"]) == 0
+    suite = secret / "pairs.jsonl"
+    suite.write_bytes((secret / "drawn" / "suite.jsonl").read_bytes())
+    assert run(["eval", "--images", str(secret / "drawn" / "images"), "--suite", str(suite), "--out", "run", "--limit",
+                "2", "--judge", "recorded", "-j", f"file={secret / 'drawn' / 'score.json'}"]) == 0  # fmt: skip
+    assert run(["report", "run", "--format", "json,md,csv,html,eee"]) == 0
+    assert run(["leaderboard", "add", "run", "--entries", "entries"]) == 0
+    assert run(["leaderboard", "bundle", "run", "--out", "bundle.zip"]) == 0
+    assert run(["leaderboard", "verify", "bundle.zip"]) == 0
+    capfd.readouterr()
+
+    report = json.loads(Path("run/report.json").read_text())
+    assert report["generator"]["checkpoint"] == "images"
+    assert report["judge"]["identity"]["options"]["file"] == "score.json"
+    assert report["suite"]["source"] == "pairs.jsonl"
+    assert "home of somebody" in Path("run/run.json").read_text()
+    with zipfile.ZipFile("bundle.zip") as bundle:
+        members = [bundle.read(name) for name in bundle.namelist()]
+    public = [path.read_bytes() for place in ("entries", "run") for path in Path(place).rglob("*")
+              if path.is_file() and path.name not in ("run.json", "judge.json")]  # fmt: skip
+    assert not [content for content in (*members, *public) if b"somebody" in content]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from paircomp.report import elements, wording
+from paircomp.report import elements, local_paths, wording
 from paircomp.report.every_eval_ever import to_every_eval_ever
 from paircomp.report.html import to_html
 from paircomp.report.hub import model_card_section
@@ -24,7 +24,7 @@ from paircomp.report.terminal import render
 from paircomp.report.wording import average_caption, differing_words, facts, percent, printable, rows, unscored_caption
 
 
-@pytest.mark.parametrize("module", [wording, elements])
+@pytest.mark.parametrize("module", [wording, elements, local_paths])
 def test_examples_in_docstrings(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
