@@ -98,7 +98,12 @@ def build_official_report(table: ScoreTable, suite: Suite, *, source: str, readi
     generator: dict[str, Any] = {"model": source, "recipe": {}, "supports_seeds": False, **unknown}
     judge = {"name": "official-scores", "identity": {"file": source}}
     missing = ((ImageKey(*key), "no score in the file") for key in _unscored(table))
-    return _assemble(table, suite, generator, judge, reading, missing)
+    report = _assemble(table, suite, generator, judge, reading, missing)
+    if table.samples != suite.samples:
+        report["notices"].append(
+            f"K = {table.samples}, THE SUITE HAS {suite.samples}: s_g depends on K, and different K are never compared"
+        )
+    return report
 
 
 def _assemble(

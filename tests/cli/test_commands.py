@@ -485,6 +485,20 @@ def test_a_factory_that_fails_is_one_line(body: str, said: str, capfd: pytest.Ca
     assert "Traceback" not in err
 
 
+def test_a_score_file_of_another_k_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "6", "--out", "run"])
+    run(["report", "run", "--format", "official"])
+    said = json.loads(Path("run/score.json").read_text())
+    first = {pair: [row for row in rows if row["image_idx"] == 0] for pair, rows in said.items()}
+    Path("first.json").write_text(json.dumps(first))
+    for file, k in (("run/score.json", 2), ("first.json", 1)):
+        capfd.readouterr()
+        assert run(["report", "--official-scores", file, "--suite", "shapes"]) == 0
+        out = capfd.readouterr().out
+        assert f"on shapes, K = {k}, judged by official-scores" in out
+        assert ("K = 1, THE SUITE HAS 2" in out) == (k == 1)
+
+
 def test_no_public_file_says_where_folders_lie(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     secret = tmp_path / "home of somebody"
     (secret / "weights").mkdir(parents=True)
