@@ -67,6 +67,8 @@ class Comparison:
         seed: of both.
         suite_pairs: pairs of the whole suite; ``None`` where the caller did not say.
         suite_subtasks: its subtasks, likewise; an average over fewer is another quantity.
+        judge: whose scores; ``None`` where the caller did not say.
+        trained_with_judge: the judge whose score rewarded the model of the first run, and of the second, in training.
     """
 
     names: tuple[str, str]
@@ -81,6 +83,17 @@ class Comparison:
     seed: int
     suite_pairs: int | None = None
     suite_subtasks: int | None = None
+    judge: str | None = None
+    trained_with_judge: tuple[str | None, str | None] = (None, None)
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader must know before the numbers; empty when all is well."""
+        return [
+            f"TRAINED WITH THIS JUDGE: {self.judge} was the training reward of {side}, {name}"
+            for side, name, trained in zip("AB", self.names, self.trained_with_judge, strict=True)
+            if trained is not None and trained == self.judge
+        ]
 
     @property
     def partial(self) -> bool | None:
@@ -91,7 +104,10 @@ class Comparison:
         """``paircomp-comparison/1``; null in place of NaN."""
         return {
             "schema": "paircomp-comparison/1",
+            "notices": self.notices,
             "names": {"a": self.names[0], "b": self.names[1]},
+            "judge": self.judge,
+            "trained_with_judge": {"a": self.trained_with_judge[0], "b": self.trained_with_judge[1]},
             "unscored_reading": self.reading,
             "samples": self.samples,
             "pairs": {"matched": self.average.pairs, "only_a": self.only_a, "only_b": self.only_b},

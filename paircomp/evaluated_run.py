@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -119,8 +119,10 @@ def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -
     names = (str(this.run.identity["model"]), str(that.run.identity["model"]))
     if names[0] == names[1]:
         names = (str(this.run.path), str(that.run.path))
-    return compare(*tables, names=names, reading="exclude", alpha=alpha, suite_pairs=len(this.suite.pairs),
-                   suite_subtasks=len(this.suite.subtasks))  # fmt: skip
+    found = compare(*tables, names=names, reading="exclude", alpha=alpha, suite_pairs=len(this.suite.pairs),
+                    suite_subtasks=len(this.suite.subtasks))  # fmt: skip
+    trained = (this.run.manifest.get("trained_with_judge"), that.run.manifest.get("trained_with_judge"))
+    return replace(found, judge=judge, trained_with_judge=trained)
 
 
 def load_run(path: str | Path) -> EvaluatedRun:

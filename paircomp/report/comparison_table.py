@@ -39,6 +39,8 @@ def _average_title(comparison: Mapping[str, Any]) -> str:
 
 
 def _head(comparison: Mapping[str, Any]) -> Iterator[Text]:
+    for notice in comparison.get("notices", ()):
+        yield Text(f"! {printable(notice)}", style="bold yellow")
     names = comparison["names"]
     yield Text(f"A  {printable(names['a'])}")
     yield Text(f"B  {printable(names['b'])}")
