@@ -15,7 +15,7 @@ from typing import Any
 
 from paircomp.errors import ConfigError, MissingImagesError
 from paircomp.evaluated_run import EvaluatedRun, load_run
-from paircomp.model_choice import default_run_path, resolve_model
+from paircomp.model_choice import default_run_path, resolve_model, training_judge
 from paircomp.pipeline import Progress, StepCount, generate_images, import_images, judge_held_out, judge_images
 from paircomp.pipeline.judge import Arrival
 from paircomp.pipeline.readiness import refuse_missing_judge, refuse_what_cannot_run
@@ -28,7 +28,6 @@ from paircomp.runtime.feed import Pause
 from paircomp.runtime.machine import resolve_device
 from paircomp.runtime.shards import ALL, Shard
 from paircomp.runtime.source_files import changed_code, code_digests
-from paircomp.runtime.training_manifest import trained_with_judge
 from paircomp.suites import checked_suite, load_suite
 from paircomp.types import ImageKey, ModelSpec, Suite
 
@@ -127,7 +126,9 @@ class Evaluation:
         Raises:
             RunMismatchError: it was made with other settings.
         """
-        trained = (self.spec.trained_with_judge or trained_with_judge(self.spec.checkpoint)) if self.spec else None
+        said = self.spec.trained_with_judge if self.spec else None
+        checkpoint = self.spec.checkpoint if self.spec else None
+        trained = said or training_judge(self.registry, model=self.model_name, checkpoint=checkpoint)
         return Run.create(
             self.path, suite=self.suite, identity=self._identity(), trained_with_judge=trained,
             images=self.images.resolve() if self.images else None, store=self.store,
