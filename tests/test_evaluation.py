@@ -121,8 +121,12 @@ def test_a_comparison_names_the_judge_that_a_model_was_trained_with() -> None:
 def test_runs_of_other_suites_do_not_compare() -> None:
     base = paircomp.evaluate("sketch", limit=2)
     other = paircomp.evaluate("sketch", suite="shapes-dev", limit=2)
-    with pytest.raises(RunMismatchError, match=r"suite\.digest"):
+    with pytest.raises(RunMismatchError, match=r"suite\.digest") as caught:
         base.compare(other)
+    said = str(caught.value)
+    assert said.startswith(f"A ({base.run.path}) and B ({other.run.path}) cannot be compared")
+    assert said.endswith("next: compare runs of one suite, K and judge")
+    assert "--out" not in said
 
 
 def test_all_faults_are_found_before_anything_is_written(tmp_path: Path) -> None:

@@ -61,12 +61,17 @@ def _cells(title: str, row: Mapping[str, Any], measure: str, alpha: float) -> li
     interval = MISSING if said["ci"] is None else f"{_signed(said['ci'][0])} to {_signed(said['ci'][1])}"
     cells = [title, str(row["pairs"]), _points(said["a"]), _points(said["b"]),
              _signed(said["difference"]) + ("*" if sure else " "), interval,
-             MISSING if p is None else _p_value(p), _points(said["mde"])]  # fmt: skip
+             MISSING if p is None else _p_value(p), _detectable(said["mde"])]  # fmt: skip
     return [Text(cell, style=style if index == 4 else "") for index, cell in enumerate(cells)]
 
 
 def _points(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def _detectable(value: float | None) -> str:
+    """No difference of scores reaches more than a hundred points: so few pairs would show none."""
+    return ">100" if value is not None and value > 1 else _points(value)
 
 
 def _signed(value: float | None) -> str:
