@@ -197,12 +197,11 @@ def _page(report: Report) -> bytes:
 
 def _tables(evaluated: EvaluatedRun, report: Report, judge: str, *, texts: bool) -> dict[str, bytes]:
     """The score table and the pairs; prompts that may not be republished appear as their SHA-256."""
-    from paircomp.report.tables import to_csv
+    from paircomp.report.tables import csv_text, to_csv
     from paircomp.suites import prompt_sha256
 
     frame = evaluated.pair_frame(judge)
     if not texts:
         for column in ("prompt1", "prompt2"):
             frame[f"{column}_sha256"] = frame.pop(column).map(prompt_sha256)
-    pairs = frame.to_csv(index=False, lineterminator="\n")
-    return {"report.csv": to_csv(report).encode(), "pairs.csv": pairs.encode()}
+    return {"report.csv": to_csv(report).encode(), "pairs.csv": csv_text(frame).encode()}

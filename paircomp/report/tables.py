@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-__all__ = ["subtask_table", "to_csv"]
+__all__ = ["csv_text", "subtask_table", "to_csv"]
+
+#: A spreadsheet takes a text that begins so for a formula, which may run a program or call an address.
+_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def subtask_table(report: Report) -> DataFrame:
@@ -33,7 +36,27 @@ def subtask_table(report: Report) -> DataFrame:
 
 def to_csv(report: Report) -> str:
     """:func:`subtask_table` as CSV text with a header line, floats written so that they read back exactly."""
-    return subtask_table(report).to_csv(index=False, lineterminator="\n")
+    return csv_text(subtask_table(report))
+
+
+def csv_text(frame: DataFrame) -> str:
+    """A frame as CSV with a header line; texts that a spreadsheet would take for a formula get a ``'`` before them.
+
+    Numbers stay as they are, negative ones too.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    texts = [name for name, column in frame.items() if not is_numeric_dtype(column)]
+    safe = frame.assign(**{str(name): frame[name].map(_no_formula) for name in texts})
+    return safe.rename(columns=_no_formula).to_csv(index=False, lineterminator="\n")
+
+
+def _no_formula(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    # A bare carriage return is not quoted, and some readers begin a new line at it.
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if value.startswith(_BEGINS_A_FORMULA) else text
 
 
 def _records(report: Report) -> list[dict[str, Any]]:
