@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from paircomp.errors import ConfigError, IncomparableRunsError
 from paircomp.report.build import build_report
@@ -111,7 +112,7 @@ def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -
     ours, theirs = ({name: each.run.identity["suite"][name] for name in ("digest", "samples")} for each in (this, that))
     found = differences(ours, theirs, "suite.")
     if not found:
-        ours, theirs = (each.run.judge(each.judge_name(judge)).identity for each in (this, that))
+        ours, theirs = (_comparable(each.run.judge(each.judge_name(judge)).identity) for each in (this, that))
         found = differences(ours, theirs, "judge.")
     if found:
         raise IncomparableRunsError(this.run.path, that.run.path, found)
@@ -123,6 +124,11 @@ def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -
                     suite_subtasks=len(this.suite.subtasks))  # fmt: skip
     trained = (this.run.manifest.get("trained_with_judge"), that.run.manifest.get("trained_with_judge"))
     return replace(comparison, judge=judge, trained_with_judge=trained)
+
+
+def _comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same for two runs to be judged alike; evidence of what one judge did in one run is not."""
+    return {name: said for name, said in identity.items() if name != "evidence"}
 
 
 def load_run(path: str | Path) -> EvaluatedRun:

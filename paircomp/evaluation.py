@@ -6,6 +6,7 @@ take the place of the function ``paircomp.evaluate`` after its first import.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -337,8 +338,22 @@ def evaluate(  # noqa: PLR0913 - each one an option of the command, all but two 
 def judge_identity(
     factory: JudgeFactory, name: str, checkpoint: str | None, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What is known of a judge's identity before it is loaded: name, weights, and the options its scores hang on."""
-    return {"name": name, "checkpoint": checkpoint, "options": effective_options(factory, options)}
+    """What is known of a judge's identity before it is loaded: name, weights, and the options its scores hang on.
+
+    Where the factory says so, also the SHA-256 of files that its options name; one that cannot be read is told when the
+    judge is loaded.
+    """
+    known: dict[str, Any] = {"name": name, "checkpoint": checkpoint, "options": effective_options(factory, options)}
+    files = {option: _file_sha256(options.get(option)) for option in getattr(factory, "evidence", ())}
+    evidence = {option: digest for option, digest in files.items() if digest is not None}
+    return {**known, "evidence": evidence} if evidence else known
+
+
+def _file_sha256(file: object) -> str | None:
+    try:
+        return hashlib.sha256(Path(str(file)).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return None
 
 
 def default_judge(suite: Suite) -> str:

@@ -485,6 +485,28 @@ def test_a_factory_that_fails_is_one_line(body: str, said: str, capfd: pytest.Ca
     assert "Traceback" not in err
 
 
+def test_runs_are_compared_by_one_rater_and_not_by_two_files(capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("sketch", "sketch-careful"):
+        assert run(["eval", "--model", name, "--limit", "12", "--out", name]) == 0
+        assert run(["report", name, "--format", "official"]) == 0
+        for rater in (["-j", "rater=three people"], []):
+            command = ["eval", "--images", f"{name}/images", "--suite", "shapes", "--limit", "12", "--model", name,
+                       "--judge", "recorded", "-j", f"file={name}/score.json", *rater]  # fmt: skip
+            assert run([*command, "--out", f"{name}-rated{len(rater)}"]) == 0
+    capfd.readouterr()
+    assert run(["compare", "sketch-rated2", "sketch-careful-rated2", "--json"]) == 0
+    rated = json.loads(capfd.readouterr().out)
+    assert run(["compare", "sketch", "sketch-careful", "--json"]) == 0
+    assert rated["average"] == json.loads(capfd.readouterr().out)["average"]
+    assert run(["compare", "sketch-rated0", "sketch-careful-rated0"]) == 1
+    assert "differ in judge.says.sha256" in capfd.readouterr().err
+
+    Path("sketch/score.json").write_text(Path("sketch-careful/score.json").read_text())
+    edited = ["-j", "file=sketch/score.json", "-j", "rater=three people"]
+    assert run(["judge", "sketch-rated2", "--judge", "recorded", *edited]) == 1
+    assert "evidence.file: stored" in capfd.readouterr().err  # one run holds one file's scores
+
+
 def test_a_score_file_of_another_k_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     run(["eval", "--model", "sketch", "--limit", "6", "--out", "run"])
     run(["report", "run", "--format", "official"])
@@ -516,7 +538,6 @@ def test_no_public_file_says_where_folders_lie(tmp_path: Path, capfd: pytest.Cap
 
     report = json.loads(Path("run/report.json").read_text())
     assert report["generator"]["checkpoint"] == "images"
-    assert report["judge"]["identity"]["options"]["file"] == "score.json"
     assert report["suite"]["source"] == "pairs.jsonl"
     assert "home of somebody" in Path("run/run.json").read_text()
     with zipfile.ZipFile("bundle.zip") as bundle:
