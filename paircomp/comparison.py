@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from paircomp.errors import ConfigError
 from paircomp.scoring import PairValues, Reading, ScoreTable, pair_values
+from paircomp.scoring.training_judges import trained_on
 from paircomp.statistics.intervals import Interval
 from paircomp.statistics.paired import Difference, paired_differences
 
@@ -66,6 +67,9 @@ class Comparison:
         draws: of the bootstrap and of the sign flips.
         seed: of both.
         suite_pairs: pairs of the whole suite; ``None`` where the caller did not say.
+        suite_subtasks: its subtasks, likewise; an average over fewer is another quantity.
+        judge: whose scores; ``None`` where the caller did not say.
+        trained_with_judge: the judge whose score rewarded the model of the first run, and of the second, in training.
     """
 
     names: tuple[str, str]
@@ -79,6 +83,18 @@ class Comparison:
     draws: int
     seed: int
     suite_pairs: int | None = None
+    suite_subtasks: int | None = None
+    judge: str | None = None
+    trained_with_judge: tuple[str | None, str | None] = (None, None)
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader must know before the numbers; empty when all is well."""
+        return [
+            f"TRAINED WITH THIS JUDGE: {self.judge} was the training reward of {side}, {name}"
+            for side, name, trained in zip("AB", self.names, self.trained_with_judge, strict=True)
+            if self.judge is not None and trained_on(trained, self.judge)
+        ]
 
     @property
     def partial(self) -> bool | None:
@@ -89,11 +105,15 @@ class Comparison:
         """``paircomp-comparison/1``; null in place of NaN."""
         return {
             "schema": "paircomp-comparison/1",
+            "notices": self.notices,
             "names": {"a": self.names[0], "b": self.names[1]},
+            "judge": self.judge,
+            "trained_with_judge": {"a": self.trained_with_judge[0], "b": self.trained_with_judge[1]},
             "unscored_reading": self.reading,
             "samples": self.samples,
             "pairs": {"matched": self.average.pairs, "only_a": self.only_a, "only_b": self.only_b},
             "suite_pairs": self.suite_pairs,
+            "suite_subtasks": self.suite_subtasks,
             "partial": self.partial,
             "alpha": self.alpha,
             "draws": self.draws,
@@ -141,6 +161,7 @@ def compare(
     seed: int = 0,
     alpha: float = 0.05,
     suite_pairs: int | None = None,
+    suite_subtasks: int | None = None,
 ) -> Comparison:
     """Compare two runs on the pairs scored in both.
 
@@ -153,6 +174,7 @@ def compare(
         seed: of both.
         alpha: size of the tests.
         suite_pairs: pairs of the whole suite, so that a comparison on fewer is called partial.
+        suite_subtasks: subtasks of the whole suite, so that an average over fewer is called so.
 
     Raises:
         ConfigError: the runs differ in K, in prompts per pair or in the subtask of a pair, or share no scored pair; or
@@ -182,7 +204,7 @@ def compare(
     average = _row(newly, differences.macro)
     unmatched = (first.pairs.size - common.size, second.pairs.size - common.size)
     return Comparison(names, reading, a.samples, rows, average, *unmatched, alpha=alpha, draws=draws, seed=seed,
-                      suite_pairs=suite_pairs)  # fmt: skip
+                      suite_pairs=suite_pairs, suite_subtasks=suite_subtasks)  # fmt: skip
 
 
 def _row(newly: NDArray[np.int64], differences: tuple[Difference, ...]) -> ComparisonRow:

@@ -14,6 +14,7 @@ PairCompError
 ├── RunError(path)                      a run folder that cannot be used
 │   ├── MissingImagesError              images that a step needs are absent
 │   └── RunMismatchError(field, ...)    the run was made with other settings
+│       └── IncomparableRunsError       two runs of different suites, K or judges
 ├── GateError                           a comparison gate that failed (exit code 3)
 └── EntryError(path, faults)            a leaderboard entry that cannot be used
 
@@ -34,6 +35,7 @@ __all__ = [
     "EntryError",
     "GateError",
     "GenerationError",
+    "IncomparableRunsError",
     "JudgeError",
     "MissingImagesError",
     "MissingScoresError",
@@ -213,6 +215,25 @@ class RunMismatchError(RunError):
         self.differences = tuple(differences)
         said = "; ".join(f"{field}: stored {stored!r}, given {given!r}" for field, stored, given in differences)
         super().__init__(path, f"this run was made with other settings ({said}); next: choose another --out folder")
+
+
+class IncomparableRunsError(RunMismatchError):
+    """Two runs whose scores say nothing of each other.
+
+    Args:
+        first: the folder of run A.
+        second: the folder of run B.
+        differences: ``(field, of A, of B)`` of every field that differs.
+    """
+
+    def __init__(
+        self, first: str | PathLike[str], second: str | PathLike[str], differences: Sequence[tuple[str, object, object]]
+    ) -> None:
+        self.path = str(second)
+        self.differences = tuple(differences)
+        said = "; ".join(f"{field}: {ours!r} in A, {theirs!r} in B" for field, ours, theirs in differences)
+        PairCompError.__init__(self, f"A ({first}) and B ({second}) cannot be compared, they differ in {said}; "
+                                     "next: compare runs of one suite, K and judge")  # fmt: skip
 
 
 class GateError(PairCompError):

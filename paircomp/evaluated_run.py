@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from paircomp.errors import ConfigError, RunMismatchError
+from paircomp.errors import ConfigError, IncomparableRunsError
 from paircomp.report.build import build_report
 from paircomp.run_store import Run, Selection, differences
 from paircomp.run_store.score_table import read_judged
@@ -84,7 +85,7 @@ class EvaluatedRun:
         """How `other` differs from this run, on the pairs that both have (differences are other minus this).
 
         Raises:
-            RunMismatchError: other suite, other number of samples, or the judge had other settings.
+            IncomparableRunsError: other suite, other number of samples, or the judge had other settings.
         """
         that = other if isinstance(other, EvaluatedRun) else load_run(other)
         return _compare(self, that, self.judge_name(judge), alpha)
@@ -108,18 +109,26 @@ class EvaluatedRun:
 def _compare(this: EvaluatedRun, that: EvaluatedRun, judge: str, alpha: float) -> Comparison:
     from paircomp.comparison import compare
 
-    for field_name in ("digest", "samples"):
-        stored, given = this.run.identity["suite"][field_name], that.run.identity["suite"][field_name]
-        if stored != given:
-            raise RunMismatchError(that.run.path, [(f"suite.{field_name}", stored, given)])
-    other_judge = that.judge_name(judge)
-    if changed := differences(this.run.judge(judge).identity, that.run.judge(other_judge).identity, "judge."):
-        raise RunMismatchError(that.run.path, changed)
+    ours, theirs = ({name: each.run.identity["suite"][name] for name in ("digest", "samples")} for each in (this, that))
+    found = differences(ours, theirs, "suite.")
+    if not found:
+        ours, theirs = (_comparable(each.run.judge(each.judge_name(judge)).identity) for each in (this, that))
+        found = differences(ours, theirs, "judge.")
+    if found:
+        raise IncomparableRunsError(this.run.path, that.run.path, found)
     tables = [read_judged(each.run, each.suite, judge, each.pairs()).table for each in (this, that)]
     names = (str(this.run.identity["model"]), str(that.run.identity["model"]))
     if names[0] == names[1]:
         names = (str(this.run.path), str(that.run.path))
-    return compare(*tables, names=names, reading="exclude", alpha=alpha, suite_pairs=len(this.suite.pairs))
+    comparison = compare(*tables, names=names, reading="exclude", alpha=alpha, suite_pairs=len(this.suite.pairs),
+                    suite_subtasks=len(this.suite.subtasks))  # fmt: skip
+    trained = (this.run.manifest.get("trained_with_judge"), that.run.manifest.get("trained_with_judge"))
+    return replace(comparison, judge=judge, trained_with_judge=trained)
+
+
+def _comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same for two runs to be judged alike; evidence of what one judge did in one run is not."""
+    return {name: said for name, said in identity.items() if name != "evidence"}
 
 
 def load_run(path: str | Path) -> EvaluatedRun:

@@ -6,6 +6,7 @@ take the place of the function ``paircomp.evaluate`` after its first import.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from typing import Any
 
 from paircomp.errors import ConfigError, MissingImagesError
 from paircomp.evaluated_run import EvaluatedRun, load_run
-from paircomp.model_choice import default_run_path, resolve_model
+from paircomp.model_choice import default_run_path, resolve_model, training_judge
 from paircomp.pipeline import Progress, StepCount, generate_images, import_images, judge_held_out, judge_images
 from paircomp.pipeline.judge import Arrival
 from paircomp.pipeline.readiness import refuse_missing_judge, refuse_what_cannot_run
@@ -28,7 +29,6 @@ from paircomp.runtime.feed import Pause
 from paircomp.runtime.machine import resolve_device
 from paircomp.runtime.shards import ALL, Shard
 from paircomp.runtime.source_files import changed_code, code_digests
-from paircomp.runtime.training_manifest import trained_with_judge
 from paircomp.suites import checked_suite, load_suite
 from paircomp.types import ImageKey, ModelSpec, Suite
 
@@ -127,7 +127,9 @@ class Evaluation:
         Raises:
             RunMismatchError: it was made with other settings.
         """
-        trained = (self.spec.trained_with_judge or trained_with_judge(self.spec.checkpoint)) if self.spec else None
+        said = self.spec.trained_with_judge if self.spec else None
+        checkpoint = self.spec.checkpoint if self.spec else None
+        trained = said or training_judge(self.registry, model=self.model_name, checkpoint=checkpoint)
         return Run.create(
             self.path, suite=self.suite, identity=self._identity(), trained_with_judge=trained,
             images=self.images.resolve() if self.images else None, store=self.store,
@@ -172,6 +174,15 @@ class Evaluation:
             who=self.spec.adapter, begin=begin, settled=settled, shard=self.shard, batch_size=self.batch_size,
             progress=progress,
         )  # fmt: skip
+
+    def import_again(self, run: Run, progress: Progress | None = None) -> None:
+        """Record anew what changed in the folder of images that `run` judges in place; nothing where it drew them.
+
+        Only pairs that were taken in before are looked at.
+        """
+        if run.manifest.get("images") and run.images_folder.is_dir():
+            for selection in sorted(run.selections(), key=str):
+                import_images(run, self.suite, selection, progress=progress)
 
     def _code(self) -> dict[str, str]:
         """Digests of the user's own code that draws."""
@@ -327,8 +338,22 @@ def evaluate(  # noqa: PLR0913 - each one an option of the command, all but two 
 def judge_identity(
     factory: JudgeFactory, name: str, checkpoint: str | None, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What is known of a judge's identity before it is loaded: name, weights, and the options its scores hang on."""
-    return {"name": name, "checkpoint": checkpoint, "options": effective_options(factory, options)}
+    """What is known of a judge's identity before it is loaded: name, weights, and the options its scores hang on.
+
+    Where the factory says so, also the SHA-256 of files that its options name; one that cannot be read is told when the
+    judge is loaded.
+    """
+    known: dict[str, Any] = {"name": name, "checkpoint": checkpoint, "options": effective_options(factory, options)}
+    files = {option: _file_sha256(options.get(option)) for option in getattr(factory, "evidence", ())}
+    evidence = {option: digest for option, digest in files.items() if digest is not None}
+    return {**known, "evidence": evidence} if evidence else known
+
+
+def _file_sha256(file: object) -> str | None:
+    try:
+        return hashlib.sha256(Path(str(file)).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return None
 
 
 def default_judge(suite: Suite) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from paircomp.errors import ConfigError
 from paircomp.plugins import Registry
+from paircomp.runtime.training_manifest import trained_with_judge
 from paircomp.types import ModelSpec
 
-__all__ = ["default_run_path", "resolve_model"]
+__all__ = ["default_run_path", "resolve_model", "training_judge"]
 
 
 def resolve_model(
@@ -53,6 +54,29 @@ def _named_by(checkpoint: str | None) -> str:
         return ""
     path = Path(checkpoint)
     return (path.resolve() if path.is_dir() else path).name
+
+
+def training_judge(registry: Registry, *, model: str, checkpoint: str | None = None) -> str | None:
+    """The judge whose score rewarded a model in training; ``None`` where nobody says.
+
+    Asked are the manifest beside the weights, then the catalogue, where a model may be named by its name or its
+    checkpoint: pictures of it and a checkpoint drawn through another adapter were rewarded alike.
+
+    Args:
+        registry: the catalogue.
+        model: what tables call the model.
+        checkpoint: hub id or path; ``None`` where only pictures exist.
+
+    Raises:
+        ConfigError: the manifest cannot be read.
+    """
+    if (named := trained_with_judge(checkpoint)) is not None:
+        return named
+    found = (
+        spec.trained_with_judge or trained_with_judge(spec.checkpoint) for spec in registry.models().values()
+        if spec.name == model or (spec.checkpoint is not None and spec.checkpoint in (model, checkpoint))
+    )  # fmt: skip
+    return next((judge for judge in found if judge is not None), None)
 
 
 def default_run_path(model: str, suite: str, seed: int) -> Path:

@@ -19,6 +19,8 @@ A factory may carry, readable without calling it:
 - ``requires``: import names of packages it needs.
 - ``cross_by_default`` (judges, default False): whether asking about the pair's other prompt too is nearly free.
 - ``incidental``: options that change no picture and no score; they stay out of the identity.
+- ``evidence`` (judges): options that name a file; the SHA-256 of its content is stored with the judge's answers, which
+  are never mixed with those of another content, and is not compared between runs.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -215,6 +216,24 @@ def test_fewer_pairs_than_the_suite_has_are_called_partial():
     assert (unknown["suite_pairs"], unknown["partial"]) == (None, None)
     assert "PARTIAL: 120 of 121 pairs" in printed(part)
     assert "PARTIAL" not in printed(whole) + printed(unknown)
+
+
+def test_an_average_over_a_part_of_the_subtasks_is_called_so():
+    a, b = run(seed=1), run(0.02, seed=2)
+    whole, part = (compare(a, b, draws=50, suite_subtasks=count).to_json() for count in (3, 6))
+    assert (part["average"]["subtasks"], part["suite_subtasks"]) == (3, 6)
+    assert "Average (3 of 6 subtasks)" in printed(part)
+    assert "Average (macro)" in printed(whole)
+
+
+def test_no_more_than_a_hundred_points_are_called_detectable():
+    a, b = (
+        ScoreTable(np.arange(4), ("color",) * 2 + ("text",) * 2, table.scores[:4]) for table in (run(), run(seed=1))
+    )
+    comparison = compare(a, b, draws=50).to_json()
+    assert comparison["subtasks"]["color"]["s_g"]["mde"] > 1
+    assert ">100" in printed(comparison)
+    assert not re.search(r"\s1\d\d\.\d\s*$", printed(comparison), re.MULTILINE)
 
 
 def printed(comparison):

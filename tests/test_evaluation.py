@@ -1,14 +1,17 @@
 """Evaluating from Python: five lines in a notebook, callables, frames, comparisons."""
 
+import io
 import json
 from pathlib import Path
 
 import jsonschema
 import pytest
 from PIL import Image
+from rich.console import Console
 
 import paircomp
 from paircomp.errors import ConfigError, GenerationError, RunMismatchError, SuiteError
+from paircomp.report.comparison_table import render_comparison
 from paircomp.report.schema import report_schema
 
 
@@ -100,11 +103,30 @@ def test_two_runs_compare() -> None:
     assert base.compare(str(better.run.path)).to_json() == comparison.to_json()
 
 
+def test_a_comparison_names_the_judge_that_a_model_was_trained_with() -> None:
+    paircomp.evaluate("sketch", limit=6, out="base")
+    paircomp.evaluate("sketch-careful", limit=6, out="tuned")
+    manifest = Path("tuned/run.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"trained_with_judge": "pixels"}))
+    said = paircomp.load_run("base").compare("tuned").to_json()
+    assert said["judge"] == "pixels"
+    assert said["trained_with_judge"] == {"a": None, "b": "pixels"}
+    assert said["notices"] == ["TRAINED WITH THIS JUDGE: pixels was the training reward of B, sketch-careful"]
+    console = Console(width=120, file=io.StringIO())
+    console.print(render_comparison(said))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().startswith("! TRAINED WITH THIS JUDGE: pixels")
+
+
 def test_runs_of_other_suites_do_not_compare() -> None:
     base = paircomp.evaluate("sketch", limit=2)
     other = paircomp.evaluate("sketch", suite="shapes-dev", limit=2)
-    with pytest.raises(RunMismatchError, match=r"suite\.digest"):
+    with pytest.raises(RunMismatchError, match=r"suite\.digest") as caught:
         base.compare(other)
+    said = str(caught.value)
+    assert said.startswith(f"A ({base.run.path}) and B ({other.run.path}) cannot be compared")
+    assert said.endswith("next: compare runs of one suite, K and judge")
+    assert "--out" not in said
 
 
 def test_all_faults_are_found_before_anything_is_written(tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ import pytest
 
 from paircomp.cli import run
 from paircomp.errors import ConfigError
-from paircomp.evaluation import load_run
+from paircomp.evaluation import Evaluation, load_run
+from paircomp.model_choice import training_judge
+from paircomp.plugins import Registry
 from paircomp.report.html import to_html
 from paircomp.report.markdown import to_markdown
 from paircomp.report.schema import Report, report_schema
 from paircomp.runtime.training_manifest import trained_with_judge
+from paircomp.suites import load_suite
 
 PLUGIN = '''
 """A suite of shapes with a held-out judge, models that were trained with a judge, and judges to be held out."""
@@ -189,6 +192,23 @@ def test_a_training_manifest_beside_the_weights_marks_the_model(capfd: pytest.Ca
     assert trained_with_judge("trained") == "pixels"
     assert trained_with_judge("someone/on-the-hub") is None
     assert trained_with_judge(None) is None
+
+
+def test_the_catalogue_tells_of_pictures_and_checkpoints_too(tmp_path: Path) -> None:
+    registry = Registry()
+    for named in ({"model": "janus-focusdiff-7b"}, {"model": "mine", "checkpoint": "wendell0218/Janus-FocusDiff-7B"},
+                  {"model": "wendell0218/Janus-FocusDiff-7B"}):  # fmt: skip
+        assert training_judge(registry, **named) == "internvl2.5-26b"
+    assert training_judge(registry, model="sketch") is None
+
+    (tmp_path / "pictures").mkdir()
+    evaluation = Evaluation(
+        registry=registry, suite=load_suite(registry, "shapes"), judge="pixels", images=tmp_path / "pictures",
+        name="janus-tiny-focusdiff", out=tmp_path / "run",
+    )  # fmt: skip
+    trained = evaluation.open_run().manifest["trained_with_judge"]
+    assert trained is not None
+    assert trained == trained_with_judge(registry.model("janus-tiny-focusdiff").checkpoint)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"trained_with_judge": 3}'])

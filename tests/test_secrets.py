@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from paircomp.cli import run as paircomp
+from paircomp.run_store.addresses import storable
 from paircomp.runtime.secrets import Secrets
 from tests.adapters import fake_images_server
 from tests.judges import fake_vlm_server
@@ -140,3 +142,31 @@ def test_the_net_knows_what_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None
     text = "abcdefgh abc /home/me/.ssh/key dvorak-layout abcdefgh-and-more"
     assert Secrets().hidden_text(text) == "[MY_SERVICE_KEY] abc /home/me/.ssh/key dvorak-layout [DB_PASSWORD]"
     assert Secrets().hidden({"abcdefgh": ("abcdefgh", 1, None)}) == {"[MY_SERVICE_KEY]": ["[MY_SERVICE_KEY]", 1, None]}
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/v1?api-key=hunter2", "http://me:hunter2@127.0.0.1:9/v1"])
+def test_a_key_in_an_address_is_refused_and_stored_nowhere(
+    address: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", CANARIES["OPENAI_API_KEY"])
+    common = ["--suite", "shapes", "--limit", "1", "--out", str(tmp_path / "run")]
+    judged = ["eval", "--model", "sketch", "--judge", "vlm-server", "-j", f"base_url={address}"]
+    drawn = ["eval", "--adapter", "openai-images", "--checkpoint", "m", "-o", f"base_url={address}"]
+    for command in (judged, drawn):
+        monkeypatch.setattr("sys.argv", ["paircomp", *command, *common])
+        assert paircomp([*command, *common]) == 1
+        said = capfd.readouterr()
+        assert "carries a user, a password or a query" in said.err
+        assert "hunter2" not in said.out + said.err
+        assert [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()] == []
+        shutil.rmtree(tmp_path / "run")
+
+
+def test_addresses_keep_where_they_lead() -> None:
+    said = {
+        "fields": '{"url": "http://a:b@host/x?k=1", "mail": "me@place"}',
+        "store": "s3://bucket/run",
+        "n": (1, None),
+    }
+    assert storable(said) == {"fields": '{"url": "http://[user]@host/x?[query]", "mail": "me@place"}',
+                              "store": "s3://bucket/run", "n": [1, None]}  # fmt: skip

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from paircomp.report.build import TRUSTED_COVERAGE
 from paircomp.report.schema import Average, Summary
-from paircomp.report.training_judges import trained_on
 from paircomp.report.wording import percent
+from paircomp.scoring.training_judges import trained_on
 from paircomp_leaderboard.entries import Entry
 from paircomp_leaderboard.ranking import Ranking, rank
 

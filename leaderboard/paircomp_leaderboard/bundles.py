@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from paircomp.errors import RunError
+from paircomp.report.local_paths import without_folders
 from paircomp.run_store import ImageState, JudgementTable
 from paircomp.types import ImageKey
 from paircomp_leaderboard.archives import write_archive
@@ -61,9 +62,9 @@ def _members(
     run = evaluated.run
     bundle = {
         "schema": BUNDLE_SCHEMA,
-        "identity": run.identity,
-        "generator_says": run.generator,
-        "judge": {"name": judged.judge, "identity": run.judge(judged.judge).identity},
+        "identity": {**without_folders(run.identity), "model": run.identity["model"]},
+        "generator_says": without_folders(run.generator),
+        "judge": {"name": judged.judge, "identity": without_folders(run.judge(judged.judge).identity)},
         "images_included": images,
     }
     yield "bundle.json", _json(bundle)
@@ -124,14 +125,15 @@ def _pictures(judged: Judged) -> Iterator[tuple[ImageKey, bytes]]:
     """Every image of the selected pairs with the bytes that were judged."""
     import numpy as np
 
-    store = judged.run.image_store
+    store, said = judged.run.image_store, "was changed after it was recorded; next: run the same paircomp eval again"
+    if changed := sorted(key for key in judged.images.changed if key.pair in judged.pairs):
+        raise RunError(f"{store.location}/{changed[0].filename}", said)
     for pair in judged.pairs:
         for prompt, sample in np.argwhere(judged.images.state[pair] == ImageState.DRAWN).tolist():
             key = ImageKey(pair, prompt, sample)
             content = read_picture(store, key.filename)
             if content is None or int(hashlib.sha256(content).hexdigest()[:16], 16) != int(judged.images.tag[key]):
-                raise RunError(f"{store.location}/{key.filename}",
-                               "was changed after it was recorded; next: run the same paircomp eval again")  # fmt: skip
+                raise RunError(f"{store.location}/{key.filename}", said)
             yield key, content
 
 

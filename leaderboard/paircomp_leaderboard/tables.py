@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from paircomp.report.tables import csv_text
 from paircomp.report.wording import MISSING, percent, printable, subtask_title
 from paircomp_leaderboard.boards import Board, BoardRow
 
@@ -143,7 +144,7 @@ def _flat(board: Board, row: BoardRow) -> dict[str, Any]:
 
 def to_csv(boards: Sequence[Board]) -> str:
     """:func:`flat_frame` as CSV with a header line."""
-    return flat_frame(boards).to_csv(index=False, lineterminator="\n")
+    return csv_text(flat_frame(boards))
 
 
 def to_markdown(boards: Sequence[Board]) -> str:

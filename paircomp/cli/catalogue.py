@@ -70,7 +70,7 @@ def _plain(text: str) -> Any:
 @_plugin
 @verbose_option
 def models_command(plugins: tuple[Path, ...], *, as_json: bool, verbose: bool) -> None:
-    """List the catalogue: what draws each model, its weights, and what this machine lacks to run it.
+    """List the catalogue: what draws each model, its weights, and what this machine lacks to run it; then all adapters.
 
     The hub is not asked: weights that must be fetched first are named with their size.
     """
@@ -79,12 +79,14 @@ def models_command(plugins: tuple[Path, ...], *, as_json: bool, verbose: bool) -
     registry = registry_of(plugins)
     rows = [_model_row(spec, this_machine()) for spec in registry.models().values()]
     if as_json:
-        click.echo(json.dumps({"models": rows}))
+        click.echo(json.dumps({"models": rows, "adapters": registry.names("generator")}))
         return
     shown = [[row["name"], row["adapter"], _checkpoint(row), _size(row["resolution"]), row["licence"],
               _runs(row["missing"], row["weights"])] for row in rows]  # fmt: skip
     print_table(["model", "adapter", "checkpoint", "pixels", "licence", "runs here"], shown,
                 only_where_roomy=("checkpoint", "pixels", "licence"))  # fmt: skip
+    # Beside the table, so that a list in a pipe keeps one line for each model.
+    click.echo(f"\nadapters, for --adapter NAME: {', '.join(registry.names('generator'))}", err=True)
 
 
 def _model_row(spec: ModelSpec, machine: Machine) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Formats(click.ParamType[tuple[str, ...]]):
               help="A Python file with more suites.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
 def report_command(run: Path | None, **given: Any) -> None:
-    """Print the table of RUN and write its report files into it.
+    """Print the table of RUN and write its report files into it; of a part of it, print the table alone.
 
     \b
       paircomp report runs/sketch--shapes--seed0
@@ -135,6 +135,8 @@ def write_reports(
 ) -> list[Path]:
     """Write the report in each format into the run folder; those of a second judge into that judge's own folder.
 
+    A look at a part of what the run was asked for leaves the files of the whole alone, and says so on stderr.
+
     Args:
         evaluated: the run.
         report: its report.
@@ -147,6 +149,11 @@ def write_reports(
     Returns:
         the files, in the order of `formats`.
     """
+    asked = evaluated.run.selected_pairs(evaluated.suite)
+    if not set(asked).issubset(evaluated.pairs()):
+        click.echo(f"Note: this run was asked for {len(asked)} pairs; its report files are left as they are "
+                   f"(paircomp report {evaluated.run.path})", err=True)  # fmt: skip
+        return []
     from paircomp.cli.exports import export_every_eval_ever, export_hub, export_official_scores
     from paircomp.runtime.files import disk_faults, write_atomically
 
@@ -190,12 +197,11 @@ def _page(report: Report) -> bytes:
 
 def _tables(evaluated: EvaluatedRun, report: Report, judge: str, *, texts: bool) -> dict[str, bytes]:
     """The score table and the pairs; prompts that may not be republished appear as their SHA-256."""
-    from paircomp.report.tables import to_csv
+    from paircomp.report.tables import csv_text, to_csv
     from paircomp.suites import prompt_sha256
 
     frame = evaluated.pair_frame(judge)
     if not texts:
         for column in ("prompt1", "prompt2"):
             frame[f"{column}_sha256"] = frame.pop(column).map(prompt_sha256)
-    pairs = frame.to_csv(index=False, lineterminator="\n")
-    return {"report.csv": to_csv(report).encode(), "pairs.csv": pairs.encode()}
+    return {"report.csv": to_csv(report).encode(), "pairs.csv": csv_text(frame).encode()}

@@ -62,7 +62,7 @@ def evaluate_command(**given: Any) -> None:
       paircomp eval --adapter sketch -o mistakes=0.5 --model sloppy --limit 60
       paircomp eval --images my_images/ --suite pairs.json --judge recorded -j file=score.json
     """
-    from paircomp.cli.reporting import show_report
+    from paircomp.cli.reporting import show_report, write_reports
     from paircomp.evaluation import EvaluatedRun
 
     evaluation = evaluation_of(given)
@@ -77,7 +77,7 @@ def evaluate_command(**given: Any) -> None:
         return
     judge = evaluated.judge_name(evaluation.judge)
     report = evaluated.report(judge, unscored=given["unscored"])
-    show_report(report, _written(evaluated, report, judge), as_json=given["as_json"])
+    show_report(report, write_reports(evaluated, report, judge), as_json=given["as_json"])
     if nothing_drawn is not None:
         raise nothing_drawn
     _refuse_without_scores(run, report)
@@ -166,18 +166,6 @@ def _stdout_kept_for_results() -> contextlib.redirect_stdout[TextIO]:
     return contextlib.redirect_stdout(sys.stderr)
 
 
-def _written(evaluated: EvaluatedRun, report: Report, judge: str) -> list[Path]:
-    """The report files; a look at a part of a larger run leaves the larger report alone."""
-    from paircomp.cli.reporting import write_reports
-
-    asked = evaluated.run.selected_pairs(evaluated.suite)
-    if len(evaluated.pairs()) < len(asked):
-        click.echo(f"Note: this run was asked for {len(asked)} pairs; its report files are left as they are "
-                   f"(paircomp report {evaluated.run.path})", err=True)  # fmt: skip
-        return []
-    return write_reports(evaluated, report, judge)
-
-
 @click.command("generate", short_help="Only draw the images.")
 @model_options
 @suite_options
@@ -226,6 +214,7 @@ def judge_command(run: Path | None, **given: Any) -> None:
         evaluation.generate(opened, progress)
     else:
         evaluation, opened = _of_run(run, given)
+        evaluation.import_again(opened, progress)
     with _stdout_kept_for_results():
         done = evaluation.judge_run(opened, progress)
     _say_done(opened, done, as_json=given["as_json"])

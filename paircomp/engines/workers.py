@@ -17,11 +17,16 @@ from typing import TYPE_CHECKING, Any
 from paircomp.errors import PairCompError
 from paircomp.evaluation import Evaluation
 from paircomp.pipeline.generate import drawing_runner, image_record
-from paircomp.pipeline.judge import image_bytes, judgement_records, judging_runner, unscored_records
+from paircomp.pipeline.judge import (
+    UnjudgeableImageError,
+    judgement_records,
+    judging_runner,
+    recorded_image,
+    unscored_records,
+)
 from paircomp.plugins import Registry
 from paircomp.runtime.batches import FAILURES_IN_A_ROW, batch_size_for
 from paircomp.runtime.capabilities import identity_of
-from paircomp.runtime.images import UnreadableImageError, read_rgb
 from paircomp.runtime.stores import open_store
 from paircomp.types import GenerationRequest, ImageKey, JudgeRequest, ModelSpec, Question, Suite
 
@@ -196,9 +201,9 @@ class JudgingWorker(_Worker):
         requests: list[JudgeRequest] = []
         for assignment in chunk:
             try:
-                image = read_rgb(image_bytes(self._store, assignment.key))
-            except UnreadableImageError as error:
-                yield assignment.key, unscored_records(assignment.key, assignment.questions, f"unreadable: {error}",
+                image = recorded_image(self._store, assignment.key, tag=assignment.tag)
+            except UnjudgeableImageError as error:
+                yield assignment.key, unscored_records(assignment.key, assignment.questions, str(error),
                                                        tag=assignment.tag)  # fmt: skip
             else:
                 requests.append(JudgeRequest(assignment.key, (image,), assignment.questions))

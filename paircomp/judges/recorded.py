@@ -1,7 +1,8 @@
 """The `recorded` judge: scores that somebody has already given, people or another program, taken from a file.
 
 It looks at no image. It brings human ratings, and the ``score.json`` of the published evaluator, into a run beside the
-scores of other judges, with the same statistics, reports and comparisons.
+scores of other judges, with the same statistics and reports. Two runs have two files, which nobody can see to be of one
+judge: they are compared where both name the same rater.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paircomp.errors import ConfigError
+from paircomp.runtime.capabilities import declares
 from paircomp.runtime.json_text import parse_json
 from paircomp.types import ImageKey, Judgement, JudgeRequest
 
@@ -20,8 +22,9 @@ __all__ = ["RecordedJudge", "recorded"]
 _FAULTS_SHOWN = 20
 
 
+@declares(incidental=("file",))  # its content is what counts, wherever it lies
 def recorded(
-    *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None, file: str
+    *, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None, file: str, rater: str | None = None
 ) -> RecordedJudge:
     """Scores from a file: human ratings, or the score.json of the published evaluator.
 
@@ -30,26 +33,34 @@ def recorded(
         device: not used.
         dtype: not used.
         file: JSON in the published form, ``{"0": [{"pair_idx": 0, "prompt_idx": 0, "image_idx": 0, "score": 0.7}]}``.
+        rater: who gave the scores, by which procedure; runs whose files name the same one can be compared.
 
     Raises:
         ConfigError: the file cannot be read or holds something else; all faults are named.
     """
-    return RecordedJudge(Path(file))
+    return RecordedJudge(Path(file), rater=rater)
+
+
+recorded.evidence = ("file",)  # type: ignore[attr-defined]
 
 
 class RecordedJudge:
     """Answers from a table; what is not in it stays unscored.
 
+    Args:
+        path: the file.
+        rater: who gave the scores.
+
     Attributes:
-        identity: SHA-256 of the file, so that an edited file is another judge.
+        identity: SHA-256 of the file; empty where a rater is named, whose files differ from run to run.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, rater: str | None = None) -> None:
         try:
             content = path.read_bytes()
         except OSError as error:
             raise ConfigError([f"file {path}: {error.strerror or error}"], where="judge 'recorded'") from error
-        self.identity = {"sha256": hashlib.sha256(content).hexdigest()}
+        self.identity = {"sha256": hashlib.sha256(content).hexdigest()} if rater is None else {}
         self._scores = _scores(content, path)
 
     def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:

@@ -51,6 +51,7 @@ def import_images(
             raise MissingImagesError(folder, "expected a folder of images named {pair}_{prompt}_{sample}.png, got "
                                      + ("a file" if folder.exists() else "nothing"))  # fmt: skip
         index = ImageIndex(suite).read(run.image_records.read())
+        index.forget_lost_files(run.image_store)
         pairs = selection.pairs(suite)
         found = _wanted_files(folder, suite, set(pairs), heard)
         if not found:

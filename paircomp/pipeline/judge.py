@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paircomp.errors import JudgeError
 from paircomp.pipeline.batching import RememberedBatchSize
@@ -13,6 +13,7 @@ from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.pipeline.questions import OpenQuestions
 from paircomp.protocols import Judge
 from paircomp.run_store import ImageIndex, JudgeFolder, JudgementTable, PartWriter, Run, Selection
+from paircomp.run_store.image_index import CHANGED, fingerprint
 from paircomp.runtime.answers import AnswerFault, checked_judgement
 from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
@@ -22,7 +23,18 @@ from paircomp.runtime.shards import ALL, Shard
 from paircomp.runtime.stores import ImageStore
 from paircomp.types import ImageKey, Judgement, JudgeRequest, Question, Suite
 
-__all__ = ["Arrival", "image_bytes", "judge_images", "judgement_records", "judging_runner", "unscored_records"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "Arrival",
+    "UnjudgeableImageError",
+    "judge_images",
+    "judgement_records",
+    "judging_runner",
+    "recorded_image",
+    "unscored_records",
+]
 
 #: An image that was just settled, and its record.
 Arrival = tuple[ImageKey, Mapping[str, Any]]
@@ -135,10 +147,11 @@ class _Work:
         """The request about one image; none where nothing is open or the image cannot be read."""
         if not questions:
             return
+        tag = int(self._index.tag[key])
         try:
-            image = read_rgb(image_bytes(self._images, key))
-        except UnreadableImageError as error:
-            for record in unscored_records(key, questions, f"unreadable: {error}", tag=int(self._index.tag[key])):
+            image = recorded_image(self._images, key, tag=tag)
+        except UnjudgeableImageError as error:
+            for record in unscored_records(key, questions, str(error), tag=tag):
                 self._write(writer, record, progress)
             return
         yield JudgeRequest(key, (image,), questions)
@@ -211,16 +224,31 @@ def _place(key: ImageKey, judged_prompt: int, tag: int) -> dict[str, Any]:
             "image": f"{tag:016x}"}  # fmt: skip
 
 
-def image_bytes(store: ImageStore, key: ImageKey) -> bytes:
-    """The file of an image.
+class UnjudgeableImageError(ValueError):
+    """An image that no judge can be shown; the message is the reason that is recorded."""
+
+
+def recorded_image(store: ImageStore, key: ImageKey, *, tag: int) -> Image:
+    """An image as it was recorded, 8-bit RGB.
+
+    Args:
+        store: the images.
+        key: which one.
+        tag: its recorded fingerprint: a score of other bytes would stand for the recorded ones.
 
     Raises:
-        UnreadableImageError: it is not there or cannot be read.
+        UnjudgeableImageError: it is not there, cannot be read or is another one by now.
     """
     try:
-        return store.read(key.filename)
+        content = store.read(key.filename)
     except OSError as error:
-        raise UnreadableImageError(error.strerror or str(error)) from error
+        raise UnjudgeableImageError(f"unreadable: {error.strerror or error}") from error
+    if fingerprint(content) != tag:
+        raise UnjudgeableImageError(CHANGED)
+    try:
+        return read_rgb(content)
+    except UnreadableImageError as error:
+        raise UnjudgeableImageError(f"unreadable: {error}") from error
 
 
 def _key_of(answer: Any) -> tuple[int, ...]:

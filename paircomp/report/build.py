@@ -11,13 +11,14 @@ from typing import Any, cast
 
 from paircomp import __version__
 from paircomp.report.held_out import build_held_out, held_out_notice
+from paircomp.report.local_paths import without_folders
 from paircomp.report.reasons import PublicReasons
 from paircomp.report.schema import REPORT_SCHEMA, HeldOutSection, Report
-from paircomp.report.training_judges import trained_on
 from paircomp.run_store import Run
 from paircomp.run_store.calibrations import read_calibration
 from paircomp.run_store.score_table import Judged, read_judged
 from paircomp.scoring import Reading, ScoreTable, pair_values
+from paircomp.scoring.training_judges import trained_on
 from paircomp.statistics import summarize
 from paircomp.suites import prompt_sha256
 from paircomp.types import ImageKey, Suite
@@ -47,7 +48,8 @@ def build_report(run: Run, suite: Suite, judge: str, pairs: Sequence[int], *, re
     judged = read_judged(run, suite, judge, pairs)
     identity = run.identity
     generator: dict[str, Any] = {
-        **{name: identity[name] for name in ("model", "adapter", "checkpoint", "revision", "recipe")},
+        "model": identity["model"],
+        **without_folders({name: identity[name] for name in ("adapter", "checkpoint", "revision", "recipe")}),
         "seed": identity["run_seed"],
         "supports_seeds": bool(run.generator.get("seeded", True)),
         "trained_with_judge": run.manifest.get("trained_with_judge"),
@@ -56,7 +58,7 @@ def build_report(run: Run, suite: Suite, judge: str, pairs: Sequence[int], *, re
         judged.table,
         suite,
         generator,
-        {"name": judge, "identity": run.judge(judge).identity},
+        {"name": judge, "identity": without_folders(run.judge(judge).identity)},
         reading,
         _reasons(judged),
     )
@@ -78,6 +80,7 @@ def _add_held_out(report: Report, run: Run, suite: Suite, judged: Judged) -> Non
         return
     if section["problem"] and not suite.prompts_public:  # what stopped that judge may quote any prompt
         section["problem"] = PublicReasons(suite)(section["problem"], ImageKey(0, 0, 0))
+    section["problem"] = without_folders(section["problem"])
     report["held_out"] = cast("HeldOutSection", section)
     if notice := held_out_notice(section):
         below = (report["coverage"]["fraction"] or 0.0) < TRUSTED_COVERAGE
@@ -97,7 +100,12 @@ def build_official_report(table: ScoreTable, suite: Suite, *, source: str, readi
     generator: dict[str, Any] = {"model": source, "recipe": {}, "supports_seeds": False, **unknown}
     judge = {"name": "official-scores", "identity": {"file": source}}
     missing = ((ImageKey(*key), "no score in the file") for key in _unscored(table))
-    return _assemble(table, suite, generator, judge, reading, missing)
+    report = _assemble(table, suite, generator, judge, reading, missing)
+    if table.samples != suite.samples:
+        report["notices"].append(
+            f"K = {table.samples}, THE SUITE HAS {suite.samples}: s_g depends on K, and different K are never compared"
+        )
+    return report
 
 
 def _assemble(
@@ -112,8 +120,8 @@ def _assemble(
         "notices": due_notices(coverage, len(table.pairs), len(suite.pairs), generator, judge),
         "suite": {
             "name": suite.name, "digest": suite.digest, "pairs": len(suite.pairs), "selected_pairs": len(table.pairs),
-            "partial": len(table.pairs) < len(suite.pairs), "samples": table.samples,
-            "prompts_public": suite.prompts_public, "source": suite.source,
+            "partial": len(table.pairs) < len(suite.pairs), "subtasks": len(suite.subtasks), "samples": table.samples,
+            "prompts_public": suite.prompts_public, "source": without_folders({"source": suite.source})["source"],
         },
         "generator": dict(generator),
         "judge": dict(judge),
@@ -136,7 +144,7 @@ def _reasons(judged: Judged) -> Iterator[tuple[ImageKey, str]]:
     public = PublicReasons(judged.suite)
     for place in _unscored(judged.table):
         key = ImageKey(*place)
-        yield key, public(judged.reason(key), key)
+        yield key, without_folders(public(judged.reason(key), key))
 
 
 def _coverage(table: ScoreTable, suite: Suite, reasons: Iterator[tuple[ImageKey, str]]) -> dict[str, Any]:

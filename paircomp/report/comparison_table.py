@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from paircomp.report.wording import MISSING, printable, subtask_title
+from paircomp.report.wording import MISSING, average_title, printable, subtask_title
 
 __all__ = ["render_comparison"]
 
@@ -29,11 +29,18 @@ def render_comparison(comparison: Mapping[str, Any]) -> RenderableType:
         table.add_row(Text(measure, style="bold"))
         for name, row in comparison["subtasks"].items():
             table.add_row(*_cells(subtask_title(name), row, measure, alpha))
-        table.add_row(*_cells("Average (macro)", comparison["average"], measure, alpha), end_section=True)
+        table.add_row(*_cells(_average_title(comparison), comparison["average"], measure, alpha), end_section=True)
     return Group(*_head(comparison), table, *_foot(comparison))
 
 
+def _average_title(comparison: Mapping[str, Any]) -> str:
+    subtasks = len(comparison["subtasks"])
+    return average_title(subtasks, comparison.get("suite_subtasks") or subtasks)
+
+
 def _head(comparison: Mapping[str, Any]) -> Iterator[Text]:
+    for notice in comparison.get("notices", ()):
+        yield Text(f"! {printable(notice)}", style="bold yellow")
     names = comparison["names"]
     yield Text(f"A  {printable(names['a'])}")
     yield Text(f"B  {printable(names['b'])}")
@@ -54,12 +61,17 @@ def _cells(title: str, row: Mapping[str, Any], measure: str, alpha: float) -> li
     interval = MISSING if said["ci"] is None else f"{_signed(said['ci'][0])} to {_signed(said['ci'][1])}"
     cells = [title, str(row["pairs"]), _points(said["a"]), _points(said["b"]),
              _signed(said["difference"]) + ("*" if sure else " "), interval,
-             MISSING if p is None else _p_value(p), _points(said["mde"])]  # fmt: skip
+             MISSING if p is None else _p_value(p), _detectable(said["mde"])]  # fmt: skip
     return [Text(cell, style=style if index == 4 else "") for index, cell in enumerate(cells)]
 
 
 def _points(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def _detectable(value: float | None) -> str:
+    """No difference of scores reaches more than a hundred points: so few pairs would show none."""
+    return ">100" if value is not None and value > 1 else _points(value)
 
 
 def _signed(value: float | None) -> str:

@@ -52,7 +52,7 @@ def _written(child: Child) -> str:
     if isinstance(child, Markup):
         return child
     if isinstance(child, str):
-        return escape(printable(child) if child.strip() else child)
+        return escape(printable(child) if child.strip(" \n") else child)
     return "".join(_written(part) for part in child)
 
 

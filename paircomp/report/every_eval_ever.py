@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from paircomp.report.schema import ContrastScores, Interval, Report, Summary
-from paircomp.report.wording import CONTRASTS, METRICS, subtask_title
+from paircomp.report.wording import CONTRASTS, METRICS, average_over, average_title, subtask_title
 from paircomp.runtime.files import write_json
 from paircomp.types import ImageKey
 
@@ -210,9 +210,10 @@ def _results(report: Report) -> Iterator[dict[str, Any]]:
         yield from _of_line(report, name, subtask_title(name), summary)
         if contrast and name in contrast["subtasks"]:
             yield from _of_contrast(report, name, subtask_title(name), contrast["subtasks"][name])
-    yield from _of_line(report, "average", "Average (macro)", report["average"])
+    title = average_title(*average_over(report))
+    yield from _of_line(report, "average", title, report["average"])
     if contrast:
-        yield from _of_contrast(report, "average", "Average (macro)", contrast["average"])
+        yield from _of_contrast(report, "average", title, contrast["average"])
 
 
 def _of_line(report: Report, name: str, title: str, summary: Summary) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from paircomp.report.local_paths import without_folders
 from paircomp.run_store import Run
 from paircomp.run_store.held_out import held_out_judge, held_out_obstacle, needs_held_out, read_problem
 from paircomp.run_store.score_table import read_judged
@@ -60,7 +61,7 @@ def _compare(
         unasked = f"it has not judged this run; next: paircomp judge RUN --judge {held_out}"
         section["problem"] = section["problem"] or unasked
         return
-    section["identity"] = run.judge(held_out).identity
+    section["identity"] = without_folders(run.judge(held_out).identity)
     second = pair_values(read_judged(run, suite, held_out, pairs).table)
     first, second_values, counts = _matched(pair_values(table), second)
     if not sum(counts.values()):

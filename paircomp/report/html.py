@@ -19,6 +19,7 @@ from paircomp.report.wording import (
     METRICS,
     Metric,
     average_caption,
+    average_over,
     facts,
     interval,
     interval_caption,
@@ -123,8 +124,10 @@ def _summary_sentence(report: Report) -> str:
     average = report["average"]
     if average["s_a"] is None or average["s_g"] is None:
         return average_caption(report) or "No pair could be scored."
+    subtasks, whole = average_over(report)
+    over = f"{subtasks} subtasks" if subtasks == whole else f"{subtasks} of {whole} subtasks"
     return (
-        f"Averaged over {average['subtasks']} subtasks, images score {percent(average['s_a'])} and pairs "
+        f"Averaged over {over}, images score {percent(average['s_a'])} and pairs "
         f"{percent(average['s_g'])}: {percent(average['gap'])} points are lost because the images of a pair score "
         f"unevenly. {interval_caption(report)}"
     )

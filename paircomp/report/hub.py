@@ -9,7 +9,7 @@ from typing import Final, Literal
 from paircomp.errors import ConfigError
 from paircomp.report.markdown import escape, score_table
 from paircomp.report.schema import Interval, Report
-from paircomp.report.wording import percent, printable
+from paircomp.report.wording import average_over, percent, printable
 
 __all__ = ["eval_results_path", "eval_results_yaml", "model_card_section"]
 
@@ -42,11 +42,14 @@ def eval_results_yaml(
         source_name: what the link says.
 
     Raises:
-        ConfigError: there is no average to publish, or `dataset_id` is no Hub id.
+        ConfigError: there is no average over all subtasks of the suite to publish, or `dataset_id` is no Hub id.
     """
     faults = [
         f"average {metric} is null: no export without it" for metric in _HEADLINES if _value(report, metric) is None
     ]
+    subtasks, whole = average_over(report)
+    if subtasks != whole:
+        faults.append(f"average over {subtasks} of {whole} subtasks: no export without all; next: evaluate the others")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", dataset_id):
         faults.append(f"dataset id {dataset_id!r}: expected OWNER/NAME of a data set on the Hub")
     if faults:

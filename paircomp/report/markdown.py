@@ -27,7 +27,7 @@ from paircomp.report.wording import (
 
 __all__ = ["escape", "score_table", "to_markdown"]
 
-_SPECIAL = re.compile(r"([\\`*\[\]<>|~&$#@])|(?<!\w)(_)|(_)(?!\w)")
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~&$#@])|(?<![^\W_])(_)|(_)(?![^\W_])")
 
 
 def escape(text: str) -> str:

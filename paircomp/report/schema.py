@@ -46,13 +46,17 @@ UnscoredReading = Literal["exclude", "zero"]
 
 
 class SuiteSection(TypedDict):
-    """Which test cases: `pairs` in the suite, `selected_pairs` of them asked for, K = `samples` images a prompt."""
+    """Which test cases: `pairs` in the suite, `selected_pairs` of them asked for, K = `samples` images a prompt.
+
+    `subtasks` of the suite; reports written before it was recorded lack it.
+    """
 
     name: str
     digest: str
     pairs: int
     selected_pairs: int
     partial: bool
+    subtasks: NotRequired[int]
     samples: int
     prompts_public: bool
     source: str

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paircomp.report.schema import ContrastScores, Interval, Report, Summary
-from paircomp.report.wording import CONTRASTS, METRICS
+from paircomp.report.wording import CONTRASTS, METRICS, average_over
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pandas import DataFrame
 
-__all__ = ["subtask_table", "to_csv"]
+__all__ = ["csv_text", "subtask_table", "to_csv"]
+
+#: A spreadsheet takes a text that begins so for a formula, which may run a program or call an address.
+_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def subtask_table(report: Report) -> DataFrame:
@@ -20,19 +23,40 @@ def subtask_table(report: Report) -> DataFrame:
 
     Columns: ``model, suite, suite_digest, samples, judge, unscored_reading, kind, subtask, pairs``; each of ``s_a, s_g,
     gap, full_pass`` with its ``_low`` and ``_high``; ``zeros``; ``images, scored, unscored`` (missing for the last two
-    lines); ``contrast_text, contrast_image, contrast_group`` with bounds where the run has them. Scores lie in [0, 1];
+    lines); ``contrast_text, contrast_image, contrast_group`` with bounds where the run has them; ``subtasks`` that an
+    average is over and ``suite_subtasks``, all there are. Scores lie in [0, 1];
     a value that does not exist is missing (NaN in the frame, empty in CSV).
     """
     import pandas as pd
 
     frame = pd.DataFrame(_records(report))
-    counts = ["pairs", "zeros", "images", "scored", "unscored"]
+    counts = ["pairs", "zeros", "images", "scored", "unscored", "subtasks", "suite_subtasks"]
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
 def to_csv(report: Report) -> str:
     """:func:`subtask_table` as CSV text with a header line, floats written so that they read back exactly."""
-    return subtask_table(report).to_csv(index=False, lineterminator="\n")
+    return csv_text(subtask_table(report))
+
+
+def csv_text(frame: DataFrame) -> str:
+    """A frame as CSV with a header line; texts that a spreadsheet would take for a formula get a ``'`` before them.
+
+    Numbers stay as they are, negative ones too.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    texts = [name for name, column in frame.items() if not is_numeric_dtype(column)]
+    safe = frame.assign(**{str(name): frame[name].map(_no_formula) for name in texts})
+    return safe.rename(columns=_no_formula).to_csv(index=False, lineterminator="\n")
+
+
+def _no_formula(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    # A bare carriage return is not quoted, and some readers begin a new line at it.
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if value.startswith(_BEGINS_A_FORMULA) else text
 
 
 def _records(report: Report) -> list[dict[str, Any]]:
@@ -60,6 +84,11 @@ def _records(report: Report) -> list[dict[str, Any]]:
         | {"zeros": summary["zeros"]}
         | _counts(report, name)
         | (_with_bounds(scores or {}, CONTRASTS, prefix="contrast_") if contrast else {})
+        | dict(
+            zip(
+                ("subtasks", "suite_subtasks"), average_over(report) if kind == "average" else (None, None), strict=True
+            )
+        )
         for kind, name, summary, scores in lines
     ]
 

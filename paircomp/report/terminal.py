@@ -68,7 +68,8 @@ def _head(report: Report) -> Iterator[Text]:
     for notice in report["notices"]:
         yield Text(f"! {printable(notice)}", style="bold yellow")
     suite = report["suite"]
-    named = (report["generator"]["model"], f"on {suite['name']}", f"judged by {report['judge']['name']}")
+    named = (report["generator"]["model"], f"on {suite['name']}, K = {suite['samples']},",
+             f"judged by {report['judge']['name']}")  # fmt: skip
     yield Text(printable(" ".join(named)), style="bold")
 
 

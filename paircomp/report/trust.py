@@ -7,7 +7,7 @@ from typing import Any
 
 from paircomp.report.panels import Panel, signed
 from paircomp.report.schema import HeldOutScores, Report, TwoJudges
-from paircomp.report.wording import MISSING, interval, percent, subtask_title
+from paircomp.report.wording import MISSING, average_over, average_title, interval, percent, subtask_title
 
 __all__ = ["calibration_panels", "held_out_panel", "trust_panels"]
 
@@ -36,7 +36,8 @@ def held_out_panel(report: Report) -> Panel | None:
         return Panel("Held-out judge", f"{lead}There is no second opinion: {held_out['problem']}", (), ())
     lead += f"{ours} and {theirs} on the pairs that both scored, in percent; difference: {ours} minus {theirs}."
     scores = [(subtask_title(name), line) for name, line in held_out["subtasks"].items()]
-    lines = [_held_out_line(title, line) for title, line in [*scores, ("Average (macro)", held_out["average"])]]
+    average = average_title(len(scores), average_over(report)[1])
+    lines = [_held_out_line(title, line) for title, line in [*scores, (average, held_out["average"])]]
     heads = ("Subtask", "Pairs", "s_a", "s_a held out", "difference", "s_g", "s_g held out", "difference", "interval")
     caption = f"Incomplete: {held_out['problem']}" if held_out["problem"] else ""
     return Panel("Held-out judge", lead, heads, lines, caption)

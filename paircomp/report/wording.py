@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from paircomp.report.schema import Average, ContrastScores, Interval, Report, Summary
+from paircomp.report.schema import ContrastScores, Interval, Report, Summary
 
 __all__ = [
     "CONTRASTS",
@@ -23,6 +23,8 @@ __all__ = [
     "Metric",
     "Row",
     "average_caption",
+    "average_over",
+    "average_title",
     "contrast_rows",
     "differing_words",
     "facts",
@@ -150,15 +152,25 @@ def rows(report: Report) -> list[Row]:
         Row(subtask_title(name), "subtask", summary, by_subtask.get(name))
         for name, summary in report["subtasks"].items()
     ]
-    average = report["average"]
-    lines.append(Row(_average_title(report, average), "average", average, contrast["average"] if contrast else None))
+    title = average_title(*average_over(report))
+    lines.append(Row(title, "average", report["average"], contrast["average"] if contrast else None))
     lines.append(Row("Pair-weighted mean", "pair_weighted", report["pair_weighted"]))
     return lines
 
 
-def _average_title(report: Report, average: Average) -> str:
-    whole = len(report["subtasks"])
-    return "Average (macro)" if average["subtasks"] == whole else f"Average ({average['subtasks']} of {whole})"
+def average_over(report: Report) -> tuple[int, int]:
+    """How many subtasks the macro average is over, and how many the suite has."""
+    return report["average"]["subtasks"], report["suite"].get("subtasks", len(report["subtasks"]))
+
+
+def average_title(subtasks: int, whole: int) -> str:
+    """What a macro average is called: one over a part of the suite's subtasks is another quantity.
+
+    Example:
+        >>> average_title(6, 6), average_title(1, 6)
+        ('Average (macro)', 'Average (1 of 6 subtasks)')
+    """
+    return "Average (macro)" if subtasks == whole else f"Average ({subtasks} of {whole} subtasks)"
 
 
 def contrast_rows(report: Report) -> list[Row]:

@@ -12,6 +12,7 @@ from paircomp.errors import RunError
 from paircomp.run_store.run import Run
 from paircomp.runtime.files import disk_faults, write_json
 from paircomp.runtime.json_text import parse_json
+from paircomp.scoring.training_judges import trained_on
 from paircomp.types import Suite
 
 __all__ = [
@@ -33,9 +34,8 @@ def held_out_judge(run: Run, suite: Suite) -> str | None:
     It is the suite's held-out judge, or, where that one rewarded the model, the suite's own judge.
     """
     trained: str | None = run.manifest.get("trained_with_judge")
-    if suite.held_out_judge != trained:
-        return suite.held_out_judge
-    return suite.default_judge if suite.default_judge != trained else None
+    offered = (suite.held_out_judge, suite.default_judge) if suite.held_out_judge else ()
+    return next((judge for judge in offered if judge and not trained_on(trained, judge)), None)
 
 
 def needs_held_out(run: Run, suite: Suite, judge: str) -> bool:
@@ -46,7 +46,7 @@ def needs_held_out(run: Run, suite: Suite, judge: str) -> bool:
     trained: str | None = run.manifest.get("trained_with_judge")
     if trained is None or judge == held_out_judge(run, suite):
         return False
-    return judge == trained or suite.held_out_judge != trained
+    return trained_on(trained, judge) or suite.held_out_judge is None or not trained_on(trained, suite.held_out_judge)
 
 
 def held_out_obstacle(run: Run, suite: Suite) -> str | None:

@@ -20,7 +20,7 @@ from paircomp.runtime.json_text import refuse_what_cannot_be_stored
 from paircomp.runtime.secrets import Secrets
 from paircomp.runtime.shards import ALL, Shard
 
-__all__ = ["PartWriter", "RecordFolder"]
+__all__ = ["PartWriter", "RecordFolder", "Records"]
 
 _DECODE = json.JSONDecoder().raw_decode
 
@@ -133,18 +133,17 @@ class RecordFolder:
         path = self.path / f"part-{max(numbers, default=0) + 1:06d}-{shard.label}.jsonl"
         return PartWriter(path, schema=self.schema)
 
-    def read(self) -> Iterator[dict[str, Any]]:
+    def read(self) -> Records:
         """Every whole record, oldest first.
 
         Raises:
             RunError: a part of another schema.
         """
-        self.dropped = 0
-        for part in self.parts():
-            yield from self._read_part(part)
+        return Records(self)
 
-    def _read_part(self, part: Path) -> Iterator[dict[str, Any]]:
+    def _read_part(self, part: Path, records: Records) -> Iterator[dict[str, Any]]:
         with disk_faults(part), part.open("rb") as lines:
+            records.written = os.fstat(lines.fileno()).st_mtime_ns
             header = self._parse(next(lines, b""))
             if header is None:
                 return  # killed while opening the part
@@ -174,3 +173,24 @@ class RecordFolder:
         if line:
             self.dropped += 1
         return None
+
+
+class Records(Iterator[dict[str, Any]]):
+    """The records of a folder, one after the other.
+
+    Attributes:
+        written: when the part of the last record was last written, in ns as the file system tells it; 0 before the
+            first record.
+    """
+
+    def __init__(self, folder: RecordFolder) -> None:
+        self.written = 0
+        self._records = self._read(folder)
+
+    def _read(self, folder: RecordFolder) -> Iterator[dict[str, Any]]:
+        folder.dropped = 0
+        for part in folder.parts():
+            yield from folder._read_part(part, self)
+
+    def __next__(self) -> dict[str, Any]:
+        return next(self._records)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from paircomp.errors import MissingImagesError, RunError, RunMismatchError
+from paircomp.run_store.addresses import storable
 from paircomp.run_store.forms import IDENTITY_FORM, PAIR_FORM, RUN_FORM, refuse_other_form
 from paircomp.run_store.image_index import ImageIndex
 from paircomp.run_store.judgement_table import JudgementTable
@@ -22,7 +23,6 @@ from paircomp.run_store.records import RecordFolder
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.runtime.json_text import parse_json
 from paircomp.runtime.machine import package_versions, this_machine
-from paircomp.runtime.secrets import Secrets
 from paircomp.runtime.shards import ALL, Shard
 from paircomp.runtime.stores import ImageStore, open_store
 from paircomp.suites.selection import select_pairs
@@ -102,7 +102,7 @@ class Run:
             RunError: the path is a file, a folder of something else, or not writable.
         """
         own = {"name": suite.name, "digest": suite.digest, "samples": suite.samples}
-        wanted: dict[str, Any] = {"suite": own, **Secrets().hidden(identity)}
+        wanted: dict[str, Any] = {"suite": own, **storable(identity)}
         if path.exists() and not path.is_dir():
             raise RunError(path, "expected a run folder, got a file; next: choose another --out folder")
         with disk_faults(path):
@@ -110,7 +110,7 @@ class Run:
             with manifest_lock(path):
                 if (path / "run.json").exists():
                     run = cls.open(path)
-                    changed = differences(run.identity, wanted)
+                    changed = differences(storable(run.identity), wanted)
                     if store is not None and store != run.manifest.get("store"):
                         changed.append(("store", run.manifest.get("store"), store))
                     if not changed:
@@ -241,7 +241,7 @@ class Run:
             if changed := differences(stored["identity"], self.identity):
                 raise RunMismatchError(self.path, changed)
             self.manifest = stored
-            self.manifest["invocations"].append(Secrets().hidden({
+            self.manifest["invocations"].append(storable({
                 "step": step,
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "selection": asdict(selection),
@@ -263,8 +263,8 @@ class Run:
         for file in (self.path / "generate" / "generator.json", *self.path.glob("judges/*/judge.json")):
             file.unlink(missing_ok=True)
 
-    def selected_pairs(self, suite: Suite) -> tuple[int, ...]:
-        """Every pair whose images some command on this run was asked for, ascending."""
+    def selections(self) -> set[Selection]:
+        """What the commands on this run were asked to draw or take in; all of the suite where that is not known."""
         wanted = {
             Selection(said["limit"], None if said["subtasks"] is None else tuple(said["subtasks"]))
             for said in (
@@ -273,12 +273,14 @@ class Run:
                 if invocation["step"] in ("generate", "import")
             )
         }
-        if not wanted or Selection() in wanted:
-            return tuple(range(len(suite.pairs)))
-        return tuple(sorted(set().union(*(selection.pairs(suite) for selection in wanted))))
+        return wanted if wanted and Selection() not in wanted else {Selection()}
+
+    def selected_pairs(self, suite: Suite) -> tuple[int, ...]:
+        """Every pair whose images some command on this run was asked for, ascending."""
+        return tuple(sorted(set().union(*(selection.pairs(suite) for selection in self.selections()))))
 
     def read_images(self, suite: Suite) -> ImageIndex:
-        """The index of all images; an image whose file is gone or has another size counts as absent.
+        """The index of all images; an image whose file is gone or another one by now counts as absent.
 
         Raises:
             MissingImagesError: the folder of images that this run judges in place is gone.
@@ -356,9 +358,9 @@ def _read_identity(file: Path) -> dict[str, Any]:
 
 
 def _settle(file: Path, schema: str, given: Mapping[str, Any]) -> None:
-    stored, given = _read_identity(file) if file.is_file() else {}, Secrets().hidden(given)
+    stored, given = _read_identity(file) if file.is_file() else {}, storable(given)
     known = {name: value for name, value in given.items() if name in stored}
-    if changed := differences({name: stored[name] for name in known}, known):
+    if changed := differences(storable({name: stored[name] for name in known}), known):
         raise RunMismatchError(file.parent, changed)
     if len(known) < len(given):
         with disk_faults(file):

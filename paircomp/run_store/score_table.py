@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paircomp.errors import RunError
-from paircomp.run_store.image_index import ImageIndex, ImageState
+from paircomp.run_store.image_index import CHANGED, ImageIndex, ImageState
 from paircomp.run_store.judgement_table import JudgementTable
 from paircomp.run_store.run import Run
 from paircomp.scoring import ScoreTable
@@ -52,7 +52,7 @@ class Judged:
         if state in (ImageState.REFUSED, ImageState.FAILED):
             return self.images.reasons[key]
         if state == ImageState.ABSENT:
-            return "missing: no image"
+            return CHANGED if key in self.images.changed else "missing: no image"
         return self.judgements.reasons.get((*key, key.prompt), "unjudged")
 
 

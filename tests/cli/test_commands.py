@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import jsonschema
@@ -338,6 +339,24 @@ def test_judging_the_whole_of_a_partial_run_keeps_it_partial(capfd: pytest.Captu
     assert json.loads(capfd.readouterr().out) == first
 
 
+def test_pictures_that_were_replaced_are_judged_as_they_are_now() -> None:
+    Path("pictures").mkdir()
+    for place, colour in (("39_0_0", "red"), ("39_1_0", "blue"), ("40_0_0", "red")):
+        Image.new("RGB", (8, 8), colour).save(f"pictures/{place}.png")
+    common = ["--images", "pictures", "--suite", "shapes", "--model", "mine", "--limit", "1"]  # pair 39
+    assert run(["judge", *common, "--out", "run"]) == 0
+    Image.new("RGB", (8, 8), "lime").save("pictures/39_0_0.png")
+    assert run(["judge", "run"]) == 0
+    opened = Run.open(Path("run"))
+    tags = [
+        said["image"] for said in opened.judge("pixels").records.read() if (said["pair"], said["prompt"]) == (39, 0)
+    ]
+    recorded = [said["sha256"][:16] for said in opened.image_records.read() if said["prompt"] == 0]
+    assert list(dict.fromkeys(tags)) == recorded
+    assert len(recorded) == 2
+    assert {said["pair"] for said in opened.image_records.read()} == {39}  # pairs that nobody asked for stay out
+
+
 def test_another_folder_of_images_is_another_run(capfd: pytest.CaptureFixture[str]) -> None:
     run(["generate", "--model", "sketch", "--limit", "2", "--out", "a"])
     run(["generate", "--model", "sketch", "--limit", "2", "--out", "b", "--seed", "1"])
@@ -382,6 +401,28 @@ def test_a_smaller_look_or_a_second_judge_leaves_the_report_alone(capfd: pytest.
                 "file=run/score.json"]) == 0  # fmt: skip
     assert Path("run/report.json").read_bytes() == whole
     assert json.loads(Path("run/judges/recorded/report.json").read_text())["judge"]["name"] == "recorded"
+
+
+@pytest.mark.parametrize("part", [["--limit", "6"], ["--subtask", "color"]])
+def test_a_report_of_a_part_leaves_the_files_of_the_whole_alone(
+    part: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["eval", "--model", "sketch", "--limit", "12", "--out", "run"]) == 0
+    before = {path: path.read_bytes() for path in Path("run").iterdir() if path.is_file()}
+    capfd.readouterr()
+    assert run(["report", "run", *part, "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["suite"]["selected_pairs"] == (6 if part[0] == "--limit" else 40)
+    assert "asked for 12 pairs; its report files are left as they are" in err
+    assert {path: path.read_bytes() for path in Path("run").iterdir() if path.is_file()} == before
+
+
+def test_a_part_of_the_subtasks_has_no_average_for_the_hub(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--model", "sketch", "--subtask", "color", "--limit", "2", "--out", "run"]) == 0
+    assert "Average (1 of 6 subtasks)" in capfd.readouterr().out
+    assert run(["report", "run", "--format", "hub", "--hub-dataset", "me/paircomp"]) == 1
+    assert "average over 1 of 6 subtasks: no export without all" in capfd.readouterr().err
+    assert not list(Path("run").glob("**/*.yaml"))
 
 
 def test_a_suite_refused_as_a_whole_still_gets_its_report(capfd: pytest.CaptureFixture[str]) -> None:
@@ -443,3 +484,65 @@ def test_a_factory_that_fails_is_one_line(body: str, said: str, capfd: pytest.Ca
     err = capfd.readouterr().err
     assert said in err
     assert "Traceback" not in err
+
+
+def test_runs_are_compared_by_one_rater_and_not_by_two_files(capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("sketch", "sketch-careful"):
+        assert run(["eval", "--model", name, "--limit", "12", "--out", name]) == 0
+        assert run(["report", name, "--format", "official"]) == 0
+        for rater in (["-j", "rater=three people"], []):
+            command = ["eval", "--images", f"{name}/images", "--suite", "shapes", "--limit", "12", "--model", name,
+                       "--judge", "recorded", "-j", f"file={name}/score.json", *rater]  # fmt: skip
+            assert run([*command, "--out", f"{name}-rated{len(rater)}"]) == 0
+    capfd.readouterr()
+    assert run(["compare", "sketch-rated2", "sketch-careful-rated2", "--json"]) == 0
+    rated = json.loads(capfd.readouterr().out)
+    assert run(["compare", "sketch", "sketch-careful", "--json"]) == 0
+    assert rated["average"] == json.loads(capfd.readouterr().out)["average"]
+    assert run(["compare", "sketch-rated0", "sketch-careful-rated0"]) == 1
+    assert "differ in judge.says.sha256" in capfd.readouterr().err
+
+    Path("sketch/score.json").write_text(Path("sketch-careful/score.json").read_text())
+    edited = ["-j", "file=sketch/score.json", "-j", "rater=three people"]
+    assert run(["judge", "sketch-rated2", "--judge", "recorded", *edited]) == 1
+    assert "evidence.file: stored" in capfd.readouterr().err  # one run holds one file's scores
+
+
+def test_a_score_file_of_another_k_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    run(["eval", "--model", "sketch", "--limit", "6", "--out", "run"])
+    run(["report", "run", "--format", "official"])
+    said = json.loads(Path("run/score.json").read_text())
+    first = {pair: [row for row in rows if row["image_idx"] == 0] for pair, rows in said.items()}
+    Path("first.json").write_text(json.dumps(first))
+    for file, k in (("run/score.json", 2), ("first.json", 1)):
+        capfd.readouterr()
+        assert run(["report", "--official-scores", file, "--suite", "shapes"]) == 0
+        out = capfd.readouterr().out
+        assert f"on shapes, K = {k}, judged by official-scores" in out
+        assert ("K = 1, THE SUITE HAS 2" in out) == (k == 1)
+
+
+def test_no_public_file_says_where_folders_lie(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    secret = tmp_path / "home of somebody"
+    (secret / "weights").mkdir(parents=True)
+    assert run(["eval", "--model", "sketch", "--limit", "2", "--out", str(secret / "drawn")]) == 0
+    assert run(["report", str(secret / "drawn"), "--format", "official"]) == 0
+    suite = secret / "pairs.jsonl"
+    suite.write_bytes((secret / "drawn" / "suite.jsonl").read_bytes())
+    assert run(["eval", "--images", str(secret / "drawn" / "images"), "--suite", str(suite), "--out", "run", "--limit",
+                "2", "--judge", "recorded", "-j", f"file={secret / 'drawn' / 'score.json'}"]) == 0  # fmt: skip
+    assert run(["report", "run", "--format", "json,md,csv,html,eee"]) == 0
+    assert run(["leaderboard", "add", "run", "--entries", "entries"]) == 0
+    assert run(["leaderboard", "bundle", "run", "--out", "bundle.zip"]) == 0
+    assert run(["leaderboard", "verify", "bundle.zip"]) == 0
+    capfd.readouterr()
+
+    report = json.loads(Path("run/report.json").read_text())
+    assert report["generator"]["checkpoint"] == "images"
+    assert report["suite"]["source"] == "pairs.jsonl"
+    assert "home of somebody" in Path("run/run.json").read_text()
+    with zipfile.ZipFile("bundle.zip") as bundle:
+        members = [bundle.read(name) for name in bundle.namelist()]
+    public = [path.read_bytes() for place in ("entries", "run") for path in Path(place).rglob("*")
+              if path.is_file() and path.name not in ("run.json", "judge.json")]  # fmt: skip
+    assert not [content for content in (*members, *public) if b"somebody" in content]

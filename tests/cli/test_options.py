@@ -47,6 +47,16 @@ def test_verbose_shows_where_an_error_came_from(command: list[str], capfd: pytes
     assert "Traceback" in capfd.readouterr().err
 
 
+def test_the_list_that_an_unknown_adapter_points_to_names_all_adapters(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "--adapter", "comand", "--suite", "shapes"]) == 1
+    assert "list them with: paircomp models" in capfd.readouterr().err
+    assert run(["models"]) == 0
+    said = capfd.readouterr().err
+    assert all(name in said for name in ("command", "folder", "sketch"))
+    assert run(["models", "--json"]) == 0
+    assert {"command", "folder", "sketch"} <= set(json.loads(capfd.readouterr().out)["adapters"])
+
+
 @pytest.mark.parametrize("command", ["models", "judges", "suites", "doctor"])
 def test_every_list_takes_verbose(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run([command, "-v", "--json"]) == 0

@@ -11,8 +11,9 @@ from PIL import Image
 
 from paircomp.errors import JudgeError, MissingImagesError, RunMismatchError
 from paircomp.pipeline import StepCount, generate_images, import_images, judge_images
-from paircomp.run_store import Run, Selection
-from paircomp.types import Judgement, JudgeRequest
+from paircomp.run_store import ImageIndex, ImageState, Run, Selection
+from paircomp.run_store.score_table import read_judged
+from paircomp.types import ImageKey, Judgement, JudgeRequest
 from tests.parts import IDENTITY, FlatGenerator, SteadyJudge, flat, new_run, small_suite
 
 SUITE = small_suite()
@@ -77,6 +78,63 @@ def test_a_changed_image_is_judged_again(run: Run) -> None:
     generate_images(run, SUITE, Brighter, Selection(), who="flat")
     judge(run, again)
     assert again.asked == [(3, 0, 0, 0)]
+
+
+def swap_files(folder: Path, one: str, other: str) -> None:
+    """Each takes the other's place; both keep their size and time of modification."""
+    (folder / one).rename(folder / "held")
+    (folder / other).rename(folder / one)
+    (folder / "held").rename(folder / other)
+
+
+def test_images_that_changed_places_are_drawn_again_and_not_scored(run: Run) -> None:
+    judge(run, SteadyJudge())
+    before = scores(run)
+    sizes = {path.stat().st_size for path in run.images_folder.glob("*.png")}
+    assert len(sizes) == 1
+    swap_files(run.images_folder, "0_0_0.png", "3_1_1.png")
+
+    found = read_judged(run, SUITE, "steady", range(4))
+    assert np.isnan(found.table.own).sum() == 2
+    assert found.reason(ImageKey(0, 0, 0)) == "the image changed since it was recorded"
+
+    generator = FlatGenerator()
+    generate_images(run, SUITE, lambda: generator, Selection(), who="flat")
+    assert generator.asked == [(0, 0, 0), (3, 1, 1)]
+    np.testing.assert_array_equal(scores(run), before)  # the same bytes as before, whose judgements hold
+
+
+def test_a_change_outside_the_selection_is_still_known_after_others_are_drawn(run: Run) -> None:
+    swap_files(run.images_folder, "0_0_0.png", "3_1_1.png")
+    (run.images_folder / "1_0_0.png").unlink()
+    generate_images(run, SUITE, FlatGenerator, Selection(subtasks=("text",)), who="flat")
+    assert run.read_images(SUITE).changed == {(0, 0, 0)}
+
+
+def test_files_that_are_only_copied_are_compared_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in run.images_folder.glob("*.png"):
+        path.write_bytes(path.read_bytes())
+    assert (run.read_images(SUITE).state == ImageState.DRAWN).all()
+
+    def unread(*given: Any) -> bytes:
+        raise AssertionError("an image was read again")
+
+    monkeypatch.setattr(ImageIndex, "_is_recorded", unread)
+    assert (run.read_images(SUITE).state == ImageState.DRAWN).all()
+
+
+def test_an_image_that_changes_while_it_is_judged_is_unscored_and_tried_again(run: Run) -> None:
+    there = run.read_images(SUITE)
+    swap_files(run.images_folder, "0_0_0.png", "3_1_1.png")
+    part = SteadyJudge()
+    count = judge_images(run, SUITE, lambda: part, Selection(), name="steady", identity={"name": "steady"}, cross=False,
+                         images=there)  # fmt: skip
+    assert (count.new, count.unscored) == (16, 2)
+    assert {(0, 0, 0, 0), (3, 1, 1, 1)}.isdisjoint(part.asked)
+    said = [record for record in run.judge("steady").records.read() if "unscored" in record]
+    assert [(record["unscored"], record["retry"]) for record in said] == [
+        ("the image changed since it was recorded", True)
+    ] * 2
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:

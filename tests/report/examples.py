@@ -221,6 +221,14 @@ def partial() -> dict[str, Any]:
     return report
 
 
+def one_subtask() -> dict[str, Any]:
+    """Six pairs of one subtask, of a suite of six subtasks."""
+    report = build({"color": (6, 0.9)})
+    report["suite"] |= {"pairs": 550, "partial": True, "subtasks": 6}
+    report["notices"] = ["PARTIAL: 6 of 550 pairs"]
+    return report
+
+
 def low_coverage() -> dict[str, Any]:
     """Images without scores, for two reasons; the two readings differ."""
     report = build()
@@ -284,6 +292,7 @@ EXAMPLES: dict[str, Callable[[], dict[str, Any]]] = {
     "private": lambda: build(prompts_public=False),
     "no_contrast": lambda: build(contrast=False),
     "partial": partial,
+    "one_subtask": one_subtask,
     "low_coverage": low_coverage,
     "zero_pairs": zero_pairs,
     "nothing": nothing,

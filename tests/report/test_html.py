@@ -7,6 +7,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
 
+import hypothesis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,6 +131,7 @@ def test_the_same_report_gives_the_same_bytes(example: Callable[[str], Report]) 
 
 
 @given(st.text(), st.text())
+@hypothesis.example("\x1f", "")
 def test_elements_escape_text_and_attributes(text: str, attribute: str) -> None:
     page = Page(element("p", text, title=attribute))
     assert page.elements == [("p", {"title": printable(attribute)})]

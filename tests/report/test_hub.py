@@ -49,6 +49,11 @@ def test_nothing_is_published_without_an_average(example: Callable[[str], Report
     assert "\n" not in str(caught.value)
 
 
+def test_an_average_over_a_part_of_the_suite_is_not_published(example: Callable[[str], Report]) -> None:
+    with pytest.raises(ConfigError, match="average over 1 of 6 subtasks"):
+        eval_results_yaml(example("one_subtask"), dataset_id="example/paircomp")
+
+
 def test_each_judge_has_a_file_of_its_own(example: Callable[[str], Report]) -> None:
     assert eval_results_path(example("full")) == ".eval_results/paircomp--internvl2.5-8b-exact--k2.yaml"
     assert "/" not in eval_results_path(example("hostile")).removeprefix(".eval_results/")

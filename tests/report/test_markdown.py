@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -37,6 +37,7 @@ def test_only_our_own_markup_survives(any_report: Report) -> None:
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\t")))
+@example("__0__")
 def test_escaped_text_shows_exactly_itself(text: str) -> None:
     shown = "".join(t.content for t in inline_tokens(f"x {escape(text)} x") if t.type in {"text", "text_special"})
     assert shown == f"x {printable(text)} x"

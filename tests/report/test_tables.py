@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from paircomp.report.schema import Report
-from paircomp.report.tables import subtask_table, to_csv
+from paircomp.report.tables import csv_text, subtask_table, to_csv
 
 
 def test_csv_holds_the_report_to_the_last_bit(example: Callable[[str], Report]) -> None:
@@ -46,3 +46,17 @@ def test_frames_of_runs_can_be_stacked(any_report: Report, example: Callable[[st
 def test_contrast_columns_are_there_only_with_contrast(example: Callable[[str], Report]) -> None:
     assert "contrast_text" in subtask_table(example("full"))
     assert "contrast_text" not in subtask_table(example("no_contrast"))
+
+
+def test_no_text_is_a_formula_to_a_spreadsheet(example: Callable[[str], Report]) -> None:
+    report = example("hostile")
+    report["generator"]["model"] = "@SUM(1,2)"
+    lines = list(csv.DictReader(io.StringIO(to_csv(report))))
+    assert {line["model"] for line in lines} == {"'@SUM(1,2)"}
+    assert "'=1+1" in {line["subtask"] for line in lines}
+    frame = pd.DataFrame({"text": ["=a", "+a", "-a", "@a", "\ta", "\ra", "a\r=b", None], "number": [-1.5, *range(7)],
+                          "-head": ["a"] * 8})  # fmt: skip
+    back = pd.read_csv(io.StringIO(csv_text(frame)))
+    assert back.columns.tolist() == ["text", "number", "'-head"]
+    assert back["text"].tolist()[:7] == ["'=a", "'+a", "'-a", "'@a", "'\ta", "'\na", "a\n=b"]
+    assert back["number"].tolist() == frame["number"].tolist()

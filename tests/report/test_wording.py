@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
+import io
 import unicodedata
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from paircomp.report import elements, wording
+from paircomp.report import elements, local_paths, wording
+from paircomp.report.every_eval_ever import to_every_eval_ever
+from paircomp.report.html import to_html
+from paircomp.report.hub import model_card_section
+from paircomp.report.markdown import to_markdown
 from paircomp.report.schema import Report
+from paircomp.report.tables import to_csv
+from paircomp.report.terminal import render
 from paircomp.report.wording import average_caption, differing_words, facts, percent, printable, rows, unscored_caption
 
 
-@pytest.mark.parametrize("module", [wording, elements])
+@pytest.mark.parametrize("module", [wording, elements, local_paths])
 def test_examples_in_docstrings(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
@@ -72,3 +81,22 @@ def test_captions_say_what_is_missing(example: Callable[[str], Report]) -> None:
 
 def test_facts_name_the_part_of_a_partial_run(example: Callable[[str], Report]) -> None:
     assert "12 of 550 pairs" in dict(facts(example("partial")))["Suite"]
+
+
+def test_an_average_over_a_part_of_the_suite_says_so_in_every_form(example: Callable[[str], Report]) -> None:
+    report = example("one_subtask")
+    said = "Average (1 of 6 subtasks)"
+    console = Console(width=100, file=io.StringIO())
+    console.print(render(report))
+    results = to_every_eval_ever(report, evaluation_id_time=0)["evaluation_results"]
+    names = {result["evaluation_name"] for result in results if "/average/" in result["evaluation_result_id"]}
+    assert names == {f"paircomp: {said}"}
+    assert said in console.file.getvalue()
+    assert said in model_card_section(report)
+    for text in (to_html(report), to_markdown(report), console.file.getvalue(), model_card_section(report)):
+        assert "Average (macro)" not in text
+    assert said in to_markdown(report)
+    assert said in to_html(report)
+    assert "Averaged over 1 of 6 subtasks" in to_html(report)
+    line = next(line for line in csv.DictReader(io.StringIO(to_csv(report))) if line["kind"] == "average")
+    assert (line["subtasks"], line["suite_subtasks"]) == ("1", "6")

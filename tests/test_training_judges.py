@@ -2,7 +2,7 @@
 
 import pytest
 
-from paircomp.report.training_judges import trained_on
+from paircomp.scoring.training_judges import trained_on
 
 
 @pytest.mark.parametrize(
