@@ -240,7 +240,7 @@ def test_what_may_pass_is_tried_again(shared: tuple[FakeVLMServer, VLMServerJudg
         ("html", "expected a JSON object, got '<html>busy</html>'"),
         ("nologprobs", "without log-probabilities"),
         ("nan", "expected a number as logprob"),
-        ("hangup", "cannot be reached"),
+        ("hangup", "broke off its answer"),
     ],
 )
 def test_what_does_not_pass_is_unscored_with_its_reason_and_asked_again_another_day(
