@@ -157,7 +157,7 @@ def draw_and_judge(
         work = _Work(evaluation, run)
         with work.counted(heard):
             if work.drawn.cached < work.drawn.total or work.judged.cached < work.judged.total:
-                plan = plan_of(evaluation, run, mark=_MARK, failed=work.failed)
+                plan = plan_of(evaluation, run, mark=_MARK, failed=work.failed, failed_to_judge=work.open.failed())
                 work.go(plan, resources, heard, held)
         work.open.refuse_nothing()
     return work.drawn, work.judged

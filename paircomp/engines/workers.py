@@ -56,6 +56,7 @@ class Plan:
         directory: relative paths in options are meant from here.
         mark: a file in the store, by which a worker knows that it sees the same store.
         failed: images that an earlier command could not draw.
+        failed_to_judge: images about which one could not get an answer.
     """
 
     spec: ModelSpec | None
@@ -70,6 +71,7 @@ class Plan:
     directory: str
     mark: str
     failed: frozenset[ImageKey] = frozenset()
+    failed_to_judge: frozenset[ImageKey] = frozenset()
 
     def evaluation(self) -> Evaluation:
         """The evaluation as far as a worker is concerned with it: what opens the parts."""
@@ -80,7 +82,9 @@ class Plan:
         )  # fmt: skip
 
 
-def plan_of(evaluation: Evaluation, run: Run, *, mark: str, failed: frozenset[ImageKey]) -> Plan:
+def plan_of(
+    evaluation: Evaluation, run: Run, *, mark: str, failed: frozenset[ImageKey], failed_to_judge: frozenset[ImageKey]
+) -> Plan:
     """What the workers of an evaluation must know."""
     spec = evaluation.spec
     return Plan(
@@ -89,6 +93,7 @@ def plan_of(evaluation: Evaluation, run: Run, *, mark: str, failed: frozenset[Im
         device=evaluation.device, dtype=evaluation.dtype, batch_size=evaluation.batch_size,
         plugins=tuple(str(file.resolve()) for file in evaluation.registry.plugin_files),
         store=run.image_store.location, directory=str(Path.cwd()), mark=mark, failed=failed,
+        failed_to_judge=failed_to_judge,
     )  # fmt: skip
 
 
@@ -192,7 +197,8 @@ class JudgingWorker(_Worker):
     def _load(self) -> object:
         judge = self._plan.evaluation().open_judge()
         self._who = f"judge {self._plan.judge!r}"
-        self._runner = judging_runner(judge, self._who, batch_size_for(judge, self._plan.batch_size))
+        size = batch_size_for(judge, self._plan.batch_size)
+        self._runner = judging_runner(judge, self._who, size, failed=self._plan.failed_to_judge)
         return judge
 
     def work(self, chunk: Sequence[Assignment]) -> Iterator[tuple[ImageKey, list[dict[str, Any]]] | Fault]:
@@ -207,9 +213,17 @@ class JudgingWorker(_Worker):
                                                        tag=assignment.tag)  # fmt: skip
             else:
                 requests.append(JudgeRequest(assignment.key, (image,), assignment.questions))
+        left = {(request.key, question.judged_prompt) for request in requests for question in request.questions}
         try:
             for outcome in self._runner.run(requests):
                 records = judgement_records(outcome, tag=tags.__getitem__, who=self._who)
-                yield ImageKey(records[0]["pair"], records[0]["prompt"], records[0]["sample"]), records
+                key = ImageKey(records[0]["pair"], records[0]["prompt"], records[0]["sample"])
+                left.difference_update((key, record["judged_prompt"]) for record in records)
+                yield key, records
         except PairCompError as error:
             yield Fault(str(error))
+            return
+        for request in requests:  # the runner went no further with what failed before
+            questions = [each for each in request.questions if (request.key, each.judged_prompt) in left]
+            if questions:
+                yield request.key, unscored_records(request.key, questions, _LEFT, tag=tags[request.key])

@@ -15,7 +15,7 @@ from paircomp.protocols import Judge
 from paircomp.run_store import ImageIndex, JudgeFolder, JudgementTable, PartWriter, Run, Selection
 from paircomp.run_store.image_index import CHANGED, fingerprint
 from paircomp.runtime.answers import AnswerFault, checked_judgement
-from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
+from paircomp.runtime.batches import FAILURES_IN_A_ROW, Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.feed import Pause
 from paircomp.runtime.images import UnreadableImageError, read_rgb
@@ -162,9 +162,14 @@ class _Work:
 
     def do(self, judge: Judge, writer: PartWriter, progress: Progress, *, size: BatchSize, who: str) -> None:
         """Ask everything that is open."""
-        for outcome in judging_runner(judge, who, size).run(self._requests(writer, progress)):
+        runner = judging_runner(judge, who, size, failed=self._open.failed())
+        for outcome in runner.run(self._requests(writer, progress)):
             for record in judgement_records(outcome, tag=lambda key: int(self._index.tag[key]), who=who):
                 self._write(writer, record, progress)
+        if runner.left_alone:
+            progress.say(f"{runner.left_alone} judgements that failed before were left as they are, because the last "
+                         f"{FAILURES_IN_A_ROW} of them failed again; next: mend what their reasons say and run the "
+                         "same command again")  # fmt: skip
 
     def _write(self, writer: PartWriter, record: Mapping[str, Any], progress: Progress) -> None:
         writer.write(record)
@@ -173,8 +178,10 @@ class _Work:
         progress.advance(self.count)
 
 
-def judging_runner(judge: Judge, who: str, size: BatchSize) -> BatchRunner[JudgeRequest, Judgement]:
-    """What hands `judge` its requests in batches."""
+def judging_runner(
+    judge: Judge, who: str, size: BatchSize, *, failed: frozenset[ImageKey] = frozenset()
+) -> BatchRunner[JudgeRequest, Judgement]:
+    """What hands `judge` its requests in batches; images about which it `failed` before cannot end the step."""
     return BatchRunner(
         judge.judge,
         expected=lambda request: ((*request.key, question.judged_prompt) for question in request.questions),
@@ -183,6 +190,7 @@ def judging_runner(judge: Judge, who: str, size: BatchSize) -> BatchRunner[Judge
         failure=JudgeError,
         batch_size=size,
         narrowed=_narrowed,
+        retried=lambda request: request.key in failed,
     )
 
 

@@ -58,6 +58,7 @@ class OpenQuestions:
         self._wanted = wanted_images(suite, selection.pairs(suite), shard)
         self._asked = self._questions(cross=cross)
         self._settled = table.settled()
+        self._failed = (self._asked & table.failed()).any(axis=3)
         drawn = self._drawn()
         self._expected = self._wanted & ~drawn & (index.state != ImageState.REFUSED) & arriving
         if not arriving:
@@ -95,14 +96,22 @@ class OpenQuestions:
             raise MissingImagesError(self._images, f"there is no image to judge{said}; next: {following}")
 
     def at_start(self) -> Iterator[tuple[ImageKey, tuple[Question, ...]]]:
-        """Images that are there, each with its open questions."""
+        """Images that are there, each with its open questions; those that failed before come last."""
         import numpy as np
 
         # Found now: an image that arrives later must not be met here as well.
         still_open = self._asked & self._drawn()[..., None] & ~self._settled
-        for place in np.argwhere(still_open.any(axis=3)).tolist():
-            key = ImageKey(*place)
-            yield key, self._of(key, still_open[key])
+        met = still_open.any(axis=3)
+        for part in (met & ~self._failed, met & self._failed):
+            for place in np.argwhere(part).tolist():
+                key = ImageKey(*place)
+                yield key, self._of(key, still_open[key])
+
+    def failed(self) -> frozenset[ImageKey]:
+        """Images about which an earlier command could not get an answer."""
+        import numpy as np
+
+        return frozenset(ImageKey(*place) for place in np.argwhere(self._failed).tolist())
 
     def arrive(self, key: ImageKey, record: Mapping[str, Any]) -> tuple[Question, ...]:
         """Take in an image that was just settled; what is to be asked about it."""

@@ -90,6 +90,11 @@ class JudgementTable:
         self.scores[key] = score
         self.state[key] = SCORED
 
+    def failed(self) -> NDArray[np.bool_]:
+        """``[P, T, K, T]``: whether it was asked, failed, and is to be asked again."""
+        failed: NDArray[np.bool_] = self.state == RETRY
+        return failed
+
     def settled(self) -> NDArray[np.bool_]:
         """``[P, T, K, T]``: whether nothing is left to ask."""
         settled: NDArray[np.bool_] = (self.state == SCORED) | (self.state == UNSCORED)

@@ -49,6 +49,15 @@ class SlowJudge(SteadyJudge):
             yield answer
 
 
+class FragileJudge(SteadyJudge):
+    """Fails at every first prompt."""
+
+    def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
+        if any(request.key.prompt == 0 for request in requests):
+            raise ValueError("too large")
+        yield from super().judge(requests)
+
+
 def leave_word(kind: str) -> None:
     folder = os.environ.get("PAIRCOMP_TEST_WORKERS")
     if folder:
@@ -71,9 +80,13 @@ def fragile_generator(
     return FragileGenerator()
 
 
+def fragile_judge(*, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None) -> FragileJudge:
+    return FragileJudge()
+
+
 def slow_judge(*, checkpoint: str | None = None, device: str = "cpu", dtype: str | None = None) -> SlowJudge:
     return SlowJudge()
 
 
 GENERATORS = {"slow": slow_generator, "lethal": lethal_generator, "fragile": fragile_generator}
-JUDGES = {"slow": slow_judge}
+JUDGES = {"slow": slow_judge, "fragile": fragile_judge}

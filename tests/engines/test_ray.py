@@ -140,6 +140,17 @@ def test_images_that_always_fail_do_not_keep_a_run_from_its_end(cluster: Any, tm
     assert sum("not tried again" in reason for reason in reasons) == 24 - 9
 
 
+def test_images_that_a_judge_always_fails_at_keep_no_run_from_its_end(cluster: Any, tmp_path: Path) -> None:
+    command = [*COMMAND, "--out", str(tmp_path / "run"), "--engine", "ray", "--judges", "1"]
+    command[command.index("--judge") + 1] = "fragile"
+    for _ in range(2):
+        assert paircomp(command) == 0
+
+    coverage = json.loads((tmp_path / "run" / "report.json").read_text())["coverage"]
+    assert (coverage["scored"], coverage["unscored"]) == (24, 24)
+    assert any("not tried again" in each["reason"] for each in coverage["reasons"])
+
+
 def test_workers_share_a_bucket(cluster: Any, plain: Path, tmp_path: Path) -> None:
     with fake_s3_server() as bucket:
         # Workers have the surroundings of the cluster, which was there before the fake.

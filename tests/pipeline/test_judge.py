@@ -80,6 +80,29 @@ def test_a_changed_image_is_judged_again(run: Run) -> None:
     assert again.asked == [(3, 0, 0, 0)]
 
 
+def test_images_that_always_fail_keep_no_run_from_its_end(tmp_path: Path) -> None:
+    suite = small_suite(20)
+    run = new_run(tmp_path / "run", suite)
+    generate_images(run, suite, FlatGenerator, Selection(), who="flat")
+
+    class Fragile(SteadyJudge):
+        def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[Judgement]:
+            if any(request.key.prompt == 0 for request in requests):
+                raise ValueError("too large")
+            yield from super().judge(requests)
+
+    def ask() -> StepCount:
+        return judge_images(run, suite, Fragile, Selection(), name="fragile", identity={"name": "fragile"}, cross=False)
+
+    first, second = ask(), ask()
+
+    half = first.total // 2
+    assert (first.new, first.unscored) == (2 * half, half)
+    assert (second.cached, second.new) == (half, 9)
+    table = run.judge("fragile").read(run.read_images(suite))
+    assert int(np.isfinite(table.scores).sum()) == half
+
+
 def swap_files(folder: Path, one: str, other: str) -> None:
     """Each takes the other's place; both keep their size and time of modification."""
     (folder / one).rename(folder / "held")
