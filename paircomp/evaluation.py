@@ -182,7 +182,7 @@ class Evaluation:
         """
         if run.manifest.get("images") and run.images_folder.is_dir():
             for selection in sorted(run.selections(), key=str):
-                import_images(run, self.suite, selection, progress=progress)
+                import_images(run, self.suite, selection, shard=self.shard, progress=progress)
 
     def _code(self) -> dict[str, str]:
         """Digests of the user's own code that draws."""

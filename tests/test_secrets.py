@@ -168,5 +168,24 @@ def test_addresses_keep_where_they_lead() -> None:
         "store": "s3://bucket/run",
         "n": (1, None),
     }
-    assert storable(said) == {"fields": '{"url": "http://[user]@host/x?[query]", "mail": "me@place"}',
+    assert storable(said) == {"fields": '{"url": "http://[user:6783]@host/x?[query:9b19]", "mail": "me@place"}',
                               "store": "s3://bucket/run", "n": [1, None]}  # fmt: skip
+
+
+def test_addresses_of_different_queries_are_told_apart_and_stored_ones_stay() -> None:
+    one, other = storable("prog 'http://host/sd?ckpt=A' --z 1"), storable("prog 'http://host/sd?ckpt=B' --z 1")
+
+    assert one != other
+    assert one.endswith("]' --z 1")
+    assert storable(one) == one
+
+
+def test_a_store_with_a_password_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["eval", "--model", "sketch", "--limit", "1", "--out", str(tmp_path / "run")]
+
+    assert paircomp([*command, "--store", f"file://{tmp_path}/bucket?sig=hunter2"]) == 1
+
+    said = capsys.readouterr()
+    assert "--store: carries a user, a password or a query" in said.err
+    assert "hunter2" not in said.err
+    assert not (tmp_path / "run").exists()

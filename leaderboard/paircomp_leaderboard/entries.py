@@ -23,6 +23,7 @@ from paircomp.report.schema import report_schema
 from paircomp.runtime.files import disk_faults, write_atomically, write_json
 from paircomp.runtime.json_schema import schema_faults
 from paircomp.runtime.json_text import parse_json
+from paircomp_leaderboard.swapping import cut_short
 
 if TYPE_CHECKING:
     from paircomp.scoring import ScoreTable
@@ -149,7 +150,9 @@ def read_entries(folder: Path) -> list[Entry]:
     """
     if not folder.is_dir():
         raise EntryError(folder, ["expected a folder of entries; next: paircomp leaderboard add RUN --entries DIR"])
-    entries, faults = [], []
+    entries: list[Entry] = []
+    faults = [f"{name}: was taken out when a command that replaced it was killed; next: run that command again"
+              for name in cut_short(folder)]  # fmt: skip
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and not _HIDDEN.fullmatch(path.name)):
         try:
             entries.append(read_entry(path))
@@ -193,7 +196,9 @@ def _read_verification(path: Path) -> tuple[dict[str, Any] | None, str]:
     verification = _read_json(proof, path)
     if faults := schema_faults(verification, _VERIFICATION):
         raise EntryError(path, [f"verification.json: {fault}" for fault in faults])
-    verified, now = verification.get("files", {}), file_digests(path)
+    if "files" not in verification:
+        return None, "it does not name the files that were verified; next: verify its bundle again with --entries"
+    verified, now = verification["files"], file_digests(path)
     changed = [name for name in _VERIFIED_FILES if name not in verified or verified[name] != now.get(name)]
     if changed:
         return None, f"{' and '.join(changed)} changed since; next: verify its bundle again with --entries"

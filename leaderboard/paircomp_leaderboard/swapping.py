@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paircomp.runtime.files import disk_faults, waiting_lock
 
-__all__ = ["swapped_in"]
+__all__ = ["cut_short", "swapped_in"]
 
 
 @contextlib.contextmanager
@@ -28,19 +28,32 @@ def swapped_in(path: Path) -> Iterator[Path]:
     path = path.resolve()
     staging = path.with_name(f".{path.name}.new")
     fresh, old = staging / "fresh", staging / "old"
-    with disk_faults(path), waiting_lock(staging / "lock"):
+    with disk_faults(path), waiting_lock(path.with_name(f".{path.name}.lock"), remove=True):
         if old.exists() and not path.exists():  # killed between the two renames below
             old.rename(path)
-        for left in (fresh, old):
-            if left.exists():
-                shutil.rmtree(left)
+        shutil.rmtree(staging, ignore_errors=True)
         fresh.mkdir(parents=True)
         try:
             yield fresh
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-        if path.exists():
-            path.rename(old)
+            _swap(path, fresh, old)
+        finally:
+            if path.exists() or not old.exists():
+                shutil.rmtree(staging, ignore_errors=True)
+
+
+def _swap(path: Path, fresh: Path, old: Path) -> None:
+    if path.exists():
+        path.rename(old)
+    try:
         fresh.rename(path)
-    shutil.rmtree(staging, ignore_errors=True)
+    except OSError:  # somebody has a file of it open, on Windows
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
+
+
+def cut_short(folder: Path) -> list[str]:
+    """Names of folders that a kill took out of `folder` within a swap; their next writer brings them back."""
+    found = sorted(folder.glob(".*.new/old"))
+    names = [place.parent.name.removeprefix(".").removesuffix(".new") for place in found]
+    return [name for name in names if not (folder / name).exists()]

@@ -6,9 +6,12 @@ terminated, with the run resumable.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar, NoReturn
 
 import click
@@ -79,14 +82,18 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit; where it is asked to end (SIGTERM), it ends as at Ctrl-C, and tidies up."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _end)
+    in_main_thread = threading.current_thread() is threading.main_thread()  # signals reach no other
+    if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, partial(_end, os.getpid()))
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
-def _end(number: int, frame: object) -> NoReturn:
-    del number, frame
-    raise Terminated
+def _end(asked: int, number: int, frame: object) -> None:
+    del frame
+    if os.getpid() == asked:
+        raise Terminated
+    signal.signal(number, signal.SIG_DFL)  # a child that was forked off ends as if it had never heard of this
+    os.kill(os.getpid(), number)
 
 
 def run(arguments: list[str]) -> int:

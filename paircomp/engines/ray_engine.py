@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from paircomp.engines.pool import Lost, Pool
-from paircomp.engines.workers import Assignment, DrawingWorker, JudgingWorker, Plan, Ready, plan_of
+from paircomp.engines.workers import LEFT_ALONE, Assignment, DrawingWorker, JudgingWorker, Plan, Ready, plan_of
 from paircomp.errors import ConfigError, GenerationError, JudgeError, RunError, UnavailableError
 from paircomp.evaluation import judge_identity
 from paircomp.pipeline import Progress, Silent, StepCount
@@ -178,6 +178,7 @@ class _Work:
         self.requests = list(missing_images(suite, self._index, wanted, run_seed=int(run.identity["run_seed"])))
         self.failed = failed_images(self._index)
         table = JudgementTable(self._index).read(judgements.read())
+        self._reasons = table.reasons
         self.open = OpenQuestions(run, suite, self._index, table, selection=selection, shard=evaluation.shard,
                                   cross=evaluation.asks_cross(), arriving=True)  # fmt: skip
         self.judged = self.open.count
@@ -252,6 +253,8 @@ class _Work:
             self._run.settle_generator(said.identity, seeded=said.seeded)
             return
         key, record = _failed_image(said.request.key) if isinstance(said, Lost) else said
+        if record.get("unscored") == LEFT_ALONE:
+            record = {**record, "unscored": self._index.reasons.get(key, LEFT_ALONE)}
         self._images.write(record)
         generators.answered(key)
         self.drawn.new += 1
@@ -272,6 +275,9 @@ class _Work:
         key, records = _failed_judgement(said.request) if isinstance(said, Lost) else said
         still_open = self._unanswered.get(key, set())
         for record in records:
+            if record.get("unscored") == LEFT_ALONE:
+                older = self._reasons.get((*key, record["judged_prompt"]), LEFT_ALONE)
+                record = {**record, "unscored": older}  # noqa: PLW2901
             if record["judged_prompt"] in still_open:  # else a judge that died had answered it already
                 still_open.discard(record["judged_prompt"])
                 self._answers.write(record)

@@ -33,10 +33,11 @@ from paircomp.types import GenerationRequest, ImageKey, JudgeRequest, ModelSpec,
 if TYPE_CHECKING:
     from paircomp.run_store import Run
 
-__all__ = ["Assignment", "DrawingWorker", "Fault", "JudgingWorker", "Plan", "Ready", "plan_of"]
+__all__ = ["LEFT_ALONE", "Assignment", "DrawingWorker", "Fault", "JudgingWorker", "Plan", "Ready", "plan_of"]
 
 
-_LEFT = f"error: not tried again, because the last {FAILURES_IN_A_ROW} that had failed before failed again"
+#: The reason of images and judgements that were left as they are; the driver puts their older reason in its place.
+LEFT_ALONE = f"error: not tried again, because the last {FAILURES_IN_A_ROW} that had failed before failed again"
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,10 @@ class DrawingWorker(_Worker):
             yield Fault(str(error))
             return
         for key in seeds:  # the runner went no further with what failed before
-            yield key, {"pair": key.pair, "prompt": key.prompt, "sample": key.sample, "unscored": _LEFT, "retry": True}
+            yield (
+                key,
+                {"pair": key.pair, "prompt": key.prompt, "sample": key.sample, "unscored": LEFT_ALONE, "retry": True},
+            )
 
 
 class JudgingWorker(_Worker):
@@ -226,4 +230,4 @@ class JudgingWorker(_Worker):
         for request in requests:  # the runner went no further with what failed before
             questions = [each for each in request.questions if (request.key, each.judged_prompt) in left]
             if questions:
-                yield request.key, unscored_records(request.key, questions, _LEFT, tag=tags[request.key])
+                yield request.key, unscored_records(request.key, questions, LEFT_ALONE, tag=tags[request.key])

@@ -194,9 +194,10 @@ def due_notices(
         judge: the report's section.
     """
     notices = []
-    if coverage["fraction"] < TRUSTED_COVERAGE:
+    fraction = coverage["fraction"] or 0.0
+    if fraction < TRUSTED_COVERAGE:
         notices.append(
-            f"COVERAGE {_percent(coverage['fraction'])} (below {TRUSTED_COVERAGE:.0%}): "
+            f"COVERAGE {_percent(fraction)} (below {TRUSTED_COVERAGE:.0%}): "
             f"{coverage['unscored']} of {coverage['images']} images unscored"
         )
     if selected < pairs:

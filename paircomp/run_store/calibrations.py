@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from paircomp.errors import RunError, RunMismatchError
+from paircomp.run_store.addresses import storable
 from paircomp.run_store.run import Run, differences
 from paircomp.runtime.files import disk_faults, write_json
 from paircomp.runtime.json_text import parse_json
@@ -23,7 +24,7 @@ def hold_against_run(run: Run, judge: str, identity: Mapping[str, Any]) -> None:
         RunMismatchError: it did, with other settings.
     """
     folder = run.judge(judge)
-    if changed := differences(folder.identity, identity):
+    if changed := differences(storable(folder.identity), storable(identity)):
         raise RunMismatchError(folder.path, changed)
 
 
@@ -53,7 +54,7 @@ def read_calibration(run: Run, judge: str) -> dict[str, Any] | None:
     with disk_faults(file):
         try:
             said: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
-            changed = differences(folder.identity, said["judge"]["identity"])
+            changed = differences(storable(folder.identity), storable(said["judge"]["identity"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(file, "not a calibration (damaged); next: paircomp calibrate, or delete it") from error
     if changed:

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from paircomp.errors import MissingImagesError, RunError, RunMismatchError
-from paircomp.run_store.addresses import storable
+from paircomp.errors import ConfigError, MissingImagesError, RunError, RunMismatchError
+from paircomp.run_store.addresses import holds_user_or_query, storable
 from paircomp.run_store.forms import IDENTITY_FORM, PAIR_FORM, RUN_FORM, refuse_other_form
 from paircomp.run_store.image_index import ImageIndex
 from paircomp.run_store.judgement_table import JudgementTable
@@ -98,9 +98,13 @@ class Run:
             store: URL of a bucket for the images of this run; ``None`` takes what the run has, at first its own folder.
 
         Raises:
+            ConfigError: an address of a store that carries a user, a password or a query.
             RunMismatchError: made with other settings.
             RunError: the path is a file, a folder of something else, or not writable.
         """
+        if store is not None and holds_user_or_query(store):
+            said = "carries a user, a password or a query, which the run would store"
+            raise ConfigError([f"{said}; next: give credentials in the environment"], where="--store")
         own = {"name": suite.name, "digest": suite.digest, "samples": suite.samples}
         wanted: dict[str, Any] = {"suite": own, **storable(identity)}
         if path.exists() and not path.is_dir():
@@ -114,6 +118,9 @@ class Run:
                     if store is not None and store != run.manifest.get("store"):
                         changed.append(("store", run.manifest.get("store"), store))
                     if not changed:
+                        if trained_with_judge is not None and run.manifest.get("trained_with_judge") is None:
+                            run.manifest["trained_with_judge"] = trained_with_judge  # by now it is known
+                            write_json(path / "run.json", run.manifest)
                         return run
                     if run.holds_records() or is_at_work(path):
                         raise RunMismatchError(path, changed)

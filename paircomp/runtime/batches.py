@@ -164,6 +164,7 @@ class BatchRunner(Generic[Request, Answer]):
         self._retried = retried
         self._failures = 0
         self._given_up = False
+        self._among_retried = False
         self.left_alone = 0
         self.batch_size = batch_size
 
@@ -191,7 +192,9 @@ class BatchRunner(Generic[Request, Answer]):
 
     def _run_alike(self, batch: list[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:
         """Run requests that are all retried ones, or none of them."""
-        if not self._retried(batch[0]):
+        if (retried := self._retried(batch[0])) != self._among_retried:  # a row is of one kind
+            self._among_retried, self._failures = retried, 0
+        if not retried:
             yield from self._run_batch(batch)
             return
         left = {key for request in batch for key in self._expected(request)}
@@ -206,7 +209,7 @@ class BatchRunner(Generic[Request, Answer]):
         except AdapterError as error:
             if not error.in_a_row:
                 raise
-            self._given_up, self._failures = True, 0
+            self._given_up = True
         self.left_alone += len(left)
 
     def _run_batch(self, batch: list[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:

@@ -266,9 +266,9 @@ def option_types(factory: Callable[..., Any]) -> dict[str, Any]:
 
 def _names_of(factory: Callable[..., Any]) -> dict[str, Any]:
     """The names that a factory's annotations were written with."""
-    while isinstance(factory, functools.partial):
-        factory = factory.func
     plain = inspect.unwrap(factory)
+    while isinstance(plain, functools.partial):
+        plain = inspect.unwrap(plain.func)
     made_by = plain if hasattr(plain, "__globals__") or isinstance(plain, type) else type(plain)
     names: dict[str, Any] = getattr(made_by, "__globals__", None) or vars(sys.modules[made_by.__module__])
     return names
@@ -276,7 +276,8 @@ def _names_of(factory: Callable[..., Any]) -> dict[str, Any]:
 
 def _quoted(name: str, hint: Any) -> str:
     """How a text is given that reads as a number or the like."""
-    takes_text = str in (hint, *typing.get_args(hint))
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    takes_text = hint is str or (union and str in typing.get_args(hint))
     return f"; next: quote it, such as '{name}=\"1024\"'" if takes_text else ""
 
 

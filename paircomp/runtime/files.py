@@ -184,23 +184,44 @@ def is_locked(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def waiting_lock(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
+def waiting_lock(path: Path, *, seconds: float = 30.0, remove: bool = False) -> Iterator[None]:
     """Hold the lock on `path`, waiting for whoever has it; for the short moments in which a shared file is rewritten.
+
+    Args:
+        path: the lock file, made when absent.
+        seconds: how long to wait.
+        remove: delete the file at the end, where the system lets an open file go.
 
     Raises:
         RunError: the lock was not free within `seconds`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + seconds
+    handle, ours = os.open(path, os.O_RDWR | os.O_CREAT, 0o644), False
     try:
-        deadline = time.monotonic() + seconds
-        while not _try_lock(handle):
+        while not (locked := _try_lock(handle)) or not _is_at(handle, path):
             if time.monotonic() > deadline:
                 raise RunError(path, f"locked by another process for {seconds:.0f} s; next: see whether it hangs")
-            time.sleep(0.02)
+            if locked:  # whoever had it before removed it: others lock the file that is there now
+                os.close(handle)
+                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            else:
+                time.sleep(0.02)
+        ours = True
         yield
     finally:
+        if ours and remove:
+            with contextlib.suppress(OSError):  # Windows keeps what is open
+                path.unlink()
         os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the open file is the one that lies at `path`."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
 
 
 def _try_lock(handle: int) -> bool:

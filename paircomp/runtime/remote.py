@@ -26,6 +26,7 @@ Answer = TypeVar("Answer")
 
 #: Requests without any answer that end the step when nothing has ever come back: a wrong address costs no hour.
 FAILURES_AT_FIRST = 3
+_LAST_ANSWERS_SECONDS = 60.0
 _LISTEN_SECONDS = 0.5  # an endless wait could not be interrupted on Windows
 
 
@@ -234,7 +235,7 @@ class RemoteCalls(Generic[Request, Answer]):
                 f"{self._who} failed {self._failures} times in a row, last: {fault}; "
                 "what was finished is kept; next: mend it and run the same command again"
             )
-            error.in_a_row = True
+            error.in_a_row = not never_there  # no requests of a dead server are at fault
             raise error from fault
 
 
@@ -247,8 +248,9 @@ def _next(arrived: queue.SimpleQueue[Returned[Request, Answer]]) -> Returned[Req
 
 
 def _wait_for(workers: Sequence[threading.Thread]) -> None:
+    deadline = time.monotonic() + _LAST_ANSWERS_SECONDS
     for worker in workers:
-        while worker.is_alive():
+        while worker.is_alive() and time.monotonic() < deadline:
             worker.join(timeout=_LISTEN_SECONDS)
 
 

@@ -81,7 +81,7 @@ def test_a_killed_add_leaves_no_half_entry(
     )
     killed = subprocess.run([sys.executable, "-c", script, str(runs["good"].run.path), str(folder)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert len(list(folder.iterdir())) == len(before) // 2 + 1  # and what the killed one left
+    assert len(list(folder.iterdir())) == len(before) // 2 + 2  # and what the killed one left, with its lock
     assert {entry.path / "entry.json" for entry in read_entries(folder)} <= set(before)
     assert all(path.read_bytes() == content for path, content in before.items())
     add_entry(runs["good"], folder, replace=replace)

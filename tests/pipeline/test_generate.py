@@ -15,9 +15,9 @@ from PIL import Image
 from paircomp.errors import AdapterError, GenerationError, OutOfMemory, RunError, RunMismatchError
 from paircomp.pipeline import generate_images
 from paircomp.pipeline.progress import Silent, StepCount
-from paircomp.run_store import ImageState, Selection
+from paircomp.run_store import ImageState, Run, Selection
 from paircomp.types import Generated, GenerationRequest, ImageKey
-from tests.parts import FlatGenerator, flat, new_run, small_suite
+from tests.parts import IDENTITY, FlatGenerator, flat, new_run, small_suite
 
 SUITE = small_suite()
 
@@ -336,3 +336,13 @@ def test_a_key_may_be_a_plain_tuple(tmp_path: Path) -> None:
     run = new_run(tmp_path, small_suite(2))
 
     assert generate_images(run, small_suite(2), Plain, Selection(), who="plain").unscored == 0
+
+
+def test_a_run_learns_later_which_judge_its_model_was_trained_with(tmp_path: Path) -> None:
+    suite = small_suite(2)
+    new_run(tmp_path, suite)
+
+    Run.create(tmp_path, suite=suite, identity=IDENTITY, trained_with_judge="pixels")
+
+    assert Run.open(tmp_path).manifest["trained_with_judge"] == "pixels"
+    assert new_run(tmp_path, suite).manifest["trained_with_judge"] == "pixels"

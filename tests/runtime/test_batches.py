@@ -310,6 +310,22 @@ def test_requests_that_fail_again_keep_the_others_from_nothing() -> None:
     assert asked.left_alone == 30 - (FAILURES_IN_A_ROW - 1)
 
 
+def test_a_row_of_failures_is_of_one_kind() -> None:
+    """Nine that failed before and one that is new are no ten in a row; nor are they the other way round."""
+
+    class Grumpy(Echo):
+        def answer(self, request: int) -> int:
+            if request in range(100, 109) or request in (6, 50):
+                raise ValueError("too long")
+            return request
+
+    asked = retrying(Grumpy())
+    outcomes = list(asked.run([*range(100, 109), 6, 7, 50, *range(200, 230)]))
+
+    assert len([outcome for outcome in outcomes if isinstance(outcome, Failed)]) == 11
+    assert asked.left_alone == 0
+
+
 def test_requests_that_are_new_still_end_the_step() -> None:
     with pytest.raises(GenerationError, match="failed 10 times in a row"):
         list(runner(Hopeless(), BatchSize(4)).run(range(100, 130)))

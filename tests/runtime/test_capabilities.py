@@ -92,13 +92,20 @@ def test_an_annotation_that_cannot_be_read_leaves_the_others_checked() -> None:
 
 
 def test_a_text_that_reads_as_a_number_is_asked_for_in_quotes() -> None:
-    def sized(*, size: str | None = None) -> None: ...
+    def sized(*, size: str | None = None, names: list[str] | None = None) -> None: ...
 
     with pytest.raises(
         ConfigError, match=r"""size: expected str or null, got 1024; next: quote it, such as 'size="1024"'"""
     ):
         check_options(sized, parse_options(["size=1024"], where="-o"), where="-o")
     check_options(sized, parse_options(['size="1024"'], where="-o"), where="-o")
+
+
+def test_a_list_is_not_asked_for_in_quotes() -> None:
+    def listed(*, names: list[str]) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"names: expected a JSON list, got 'foo'$"):
+        check_options(listed, {"names": "foo"}, where="-o")
 
 
 def test_a_required_option_is_asked_for() -> None:

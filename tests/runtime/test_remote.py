@@ -112,8 +112,11 @@ def test_a_server_that_was_never_there_ends_the_step_soon() -> None:
         times[number] += 1
         raise PassingFault("cannot be reached")
 
-    with pytest.raises(JudgeError, match=r"judge 'far' failed 3 times in a row, last: cannot be reached; .*next: "):
+    with pytest.raises(
+        JudgeError, match=r"judge 'far' failed 3 times in a row, last: cannot be reached; .*next: "
+    ) as ended:
         list(calls(call, concurrency=2).run(range(100)))
+    assert not ended.value.in_a_row  # the requests are not at fault
     assert len(times) < 10  # of a hundred
 
 
@@ -125,9 +128,10 @@ def test_a_server_that_goes_away_ends_the_step() -> None:
 
     heard: list[int] = []
     outcomes = calls(call, concurrency=2).run(range(100))
-    with pytest.raises(JudgeError, match="failed 10 times in a row"):
+    with pytest.raises(JudgeError, match="failed 10 times in a row") as ended:
         heard.extend(outcome.request for outcome in outcomes if outcome.fault is None)
     assert sorted(heard) == [0, 1, 2, 3, 4]
+    assert ended.value.in_a_row
 
 
 def test_answers_that_are_paid_for_are_kept_when_a_call_ends_the_step() -> None:
