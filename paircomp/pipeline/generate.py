@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from paircomp.errors import GenerationError
+from paircomp.errors import GenerationError, RunMismatchError
 from paircomp.pipeline.batching import RememberedBatchSize
 from paircomp.pipeline.progress import Progress, Silent, StepCount
 from paircomp.pipeline.share import wanted_images
@@ -144,7 +144,11 @@ def count_images(index: ImageIndex, wanted: NDArray[np.bool_]) -> StepCount:
 
 
 def _introduce(run: Run, generator: ImageGenerator) -> None:
-    run.settle_generator(identity_of(generator), seeded=getattr(generator, "supports_seeds", True))
+    try:
+        run.settle_generator(identity_of(generator), seeded=getattr(generator, "supports_seeds", True))
+    except RunMismatchError:
+        run.withdraw("generate")  # else the run would lack what only the refused command asked for
+        raise
     keep_logs = getattr(generator, "keep_logs", None)
     if keep_logs is not None:
         keep_logs(run.path / "logs")

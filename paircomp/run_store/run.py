@@ -81,6 +81,7 @@ class Run:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.manifest = manifest
+        self._begun: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def create(
@@ -248,7 +249,7 @@ class Run:
             if changed := differences(stored["identity"], self.identity):
                 raise RunMismatchError(self.path, changed)
             self.manifest = stored
-            self.manifest["invocations"].append(storable({
+            begun = storable({
                 "step": step,
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "selection": asdict(selection),
@@ -258,8 +259,21 @@ class Run:
                 "host": socket.gethostname(),
                 "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
                 **said,
-            }))  # fmt: skip
+            })  # fmt: skip
+            self.manifest["invocations"].append(begun)
             write_json(self.path / "run.json", self.manifest)
+            self._begun[step] = begun
+
+    def withdraw(self, step: str) -> None:
+        """Take back what :meth:`begin` appended, where the step was refused before it did anything."""
+        begun = self._begun.pop(step, None)
+        with disk_faults(self.path), manifest_lock(self.path):
+            self.manifest = self.open(self.path).manifest
+            invocations = self.manifest["invocations"]
+            places = [place for place, invocation in enumerate(invocations) if invocation == begun]
+            if places:
+                del invocations[places[-1]]
+                write_json(self.path / "run.json", self.manifest)
 
     def holds_records(self) -> bool:
         """Whether any step has left something."""
