@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from paircomp.errors import RunError
 from paircomp.report.local_paths import without_folders
 from paircomp.run_store import ImageState, JudgementTable
+from paircomp.run_store.image_index import fingerprint
 from paircomp.types import ImageKey
 from paircomp_leaderboard.archives import write_archive
 from paircomp_leaderboard.pictures import read_picture
@@ -132,7 +133,7 @@ def _pictures(judged: Judged) -> Iterator[tuple[ImageKey, bytes]]:
         for prompt, sample in np.argwhere(judged.images.state[pair] == ImageState.DRAWN).tolist():
             key = ImageKey(pair, prompt, sample)
             content = read_picture(store, key.filename)
-            if content is None or int(hashlib.sha256(content).hexdigest()[:16], 16) != int(judged.images.tag[key]):
+            if content is None or fingerprint(content) != int(judged.images.tag[key]):
                 raise RunError(f"{store.location}/{key.filename}", said)
             yield key, content
 

@@ -15,7 +15,7 @@ from paircomp.pipeline.share import wanted_images
 from paircomp.protocols import ImageGenerator
 from paircomp.run_store import ImageIndex, ImageState, PartWriter, Run, Selection
 from paircomp.runtime.answers import AnswerFault, checked_generated
-from paircomp.runtime.batches import FAILURES_IN_A_ROW, Answered, BatchRunner, BatchSize, Failed
+from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.images import png_bytes
 from paircomp.runtime.shards import ALL, Shard
@@ -124,10 +124,8 @@ def generate_images(  # noqa: PLR0913 - all but four keyword-only
                         count.unscored += "sha256" not in record
                         count.usd += cost_of(record)
                         heard.advance(count)
-                    if runner.left_alone:
-                        heard.say(f"{runner.left_alone} images that failed before were left as they are, because the "
-                                  f"last {FAILURES_IN_A_ROW} of them failed again; next: mend what their reasons say "
-                                  "and run the same command again")  # fmt: skip
+                    if left := runner.what_was_left("images"):
+                        heard.say(left)
         finally:
             if count.new:  # a torn record stays in its file; it is worth a word only while it is done again
                 count.dropped += records.dropped + index.dropped

@@ -15,7 +15,7 @@ from paircomp.protocols import Judge
 from paircomp.run_store import ImageIndex, JudgeFolder, JudgementTable, PartWriter, Run, Selection
 from paircomp.run_store.image_index import CHANGED, fingerprint
 from paircomp.runtime.answers import AnswerFault, checked_judgement
-from paircomp.runtime.batches import FAILURES_IN_A_ROW, Answered, BatchRunner, BatchSize, Failed
+from paircomp.runtime.batches import Answered, BatchRunner, BatchSize, Failed
 from paircomp.runtime.capabilities import closing_part, identity_of
 from paircomp.runtime.feed import Pause
 from paircomp.runtime.images import UnreadableImageError, read_rgb
@@ -166,10 +166,8 @@ class _Work:
         for outcome in runner.run(self._requests(writer, progress)):
             for record in judgement_records(outcome, tag=lambda key: int(self._index.tag[key]), who=who):
                 self._write(writer, record, progress)
-        if runner.left_alone:
-            progress.say(f"{runner.left_alone} judgements that failed before were left as they are, because the last "
-                         f"{FAILURES_IN_A_ROW} of them failed again; next: mend what their reasons say and run the "
-                         "same command again")  # fmt: skip
+        if left := runner.what_was_left("judgements"):
+            progress.say(left)
 
     def _write(self, writer: PartWriter, record: Mapping[str, Any], progress: Progress) -> None:
         writer.write(record)

@@ -84,11 +84,7 @@ def _records(report: Report) -> list[dict[str, Any]]:
         | {"zeros": summary["zeros"]}
         | _counts(report, name)
         | (_with_bounds(scores or {}, CONTRASTS, prefix="contrast_") if contrast else {})
-        | dict(
-            zip(
-                ("subtasks", "suite_subtasks"), average_over(report) if kind == "average" else (None, None), strict=True
-            )
-        )
+        | _averaged(report, kind)
         for kind, name, summary, scores in lines
     ]
 
@@ -100,6 +96,11 @@ def _with_bounds(values: Mapping[str, Any], names: tuple[str, ...], *, prefix: s
         low, high = bounds or (None, None)
         cells |= {prefix + name: values.get(name), f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
     return cells
+
+
+def _averaged(report: Report, kind: str) -> dict[str, int | None]:
+    over, whole = average_over(report) if kind == "average" else (None, None)
+    return {"subtasks": over, "suite_subtasks": whole}
 
 
 def _counts(report: Report, subtask: str | None) -> dict[str, int | None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from typing import Any
 
+from paircomp.runtime.json_text import with_texts
 from paircomp.runtime.secrets import Secrets
 
 __all__ = ["holds_user_or_query", "storable"]
@@ -27,22 +27,16 @@ def storable(value: Any) -> Any:
         >>> storable({"base_url": "https://me:word@host/v1?api-key=0123"})
         {'base_url': 'https://[user:8ac7]@host/v1?[query:3660]'}
     """
-    return _without_users_and_queries(Secrets().hidden(value))
+    return with_texts(Secrets().hidden(value), _public_text)
 
 
 def holds_user_or_query(address: str) -> bool:
     """Whether an address holds what must not be stored."""
-    return bool(_without_users_and_queries(address) != address)
+    return _public_text(address) != address
 
 
-def _without_users_and_queries(value: Any) -> Any:
-    if isinstance(value, str):
-        return _ADDRESS.sub(_public, value) if "://" in value else value
-    if isinstance(value, Mapping):
-        return {_without_users_and_queries(name): _without_users_and_queries(held) for name, held in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_users_and_queries(held) for held in value]
-    return value
+def _public_text(text: str) -> str:
+    return _ADDRESS.sub(_public, text) if "://" in text else text
 
 
 def _public(address: re.Match[str]) -> str:

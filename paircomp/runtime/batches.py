@@ -190,6 +190,14 @@ class BatchRunner(Generic[Request, Answer]):
         if batch:
             yield from self._run_alike(batch)
 
+    def what_was_left(self, what: str) -> str:
+        """What to say of the retried requests that were left as they are; empty where there are none."""
+        if not self.left_alone:
+            return ""
+        return (f"{self.left_alone} {what} that failed before were left as they are, because the last "
+                f"{FAILURES_IN_A_ROW} of them failed again; next: mend what their reasons say and run the same command "
+                "again")  # fmt: skip
+
     def _run_alike(self, batch: list[Request]) -> Iterator[Answered[Answer] | Failed[Request]]:
         """Run requests that are all retried ones, or none of them."""
         if (retried := self._retried(batch[0])) != self._among_retried:  # a row is of one kind

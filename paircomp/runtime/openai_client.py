@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from paircomp.errors import AdapterError, ConfigError, UnavailableError
-from paircomp.runtime.json_text import parse_json
+from paircomp.runtime.json_text import parse_json, with_texts
 from paircomp.runtime.remote import PassingFault, wait_asked
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ class OpenAIServer:
 
     def hide(self, text: str) -> str:
         """`text` on one line, shortened, without the key."""
-        cleared = text.replace(self._key, "[key]") if self._key else text
-        return " ".join(cleared.split())[:300]
+        return " ".join(self._without_key(text).split())[:300]
 
     def close(self) -> None:
         """End all connections."""
@@ -130,18 +129,11 @@ class OpenAIServer:
             start = self.hide(content.decode(errors="replace"))[:80]
             raise RequestRefused(200, "", f"expected a JSON object, got {start!r}")
         # Whatever a server repeats of the key, however it spells it in JSON.
-        cleared: dict[str, Any] = self._cleared(answer)
+        cleared: dict[str, Any] = with_texts(answer, self._without_key)
         return cleared
 
-    def _cleared(self, value: Any) -> Any:
-        """A JSON value without the key in any of its texts, names included."""
-        if not self._key:
-            return value
-        if isinstance(value, str):
-            return value.replace(self._key, "[key]")
-        if isinstance(value, dict):
-            return {self._cleared(name): self._cleared(held) for name, held in value.items()}
-        return [self._cleared(held) for held in value] if isinstance(value, list) else value
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if self._key else text
 
     def _sorted(self, error: openai.APIStatusError) -> Exception:
         """The fault that stands for an HTTP status."""

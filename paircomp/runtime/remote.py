@@ -167,9 +167,7 @@ class RemoteCalls(Generic[Request, Answer]):
                     self._judge(outcome.fault)
                 except PairCompError as end:
                     stopping.set()
-                    if (
-                        end is outcome.fault
-                    ):  # the server answers, so what is under way may be answered, and is paid for
+                    if end is outcome.fault:  # the server answers: what is under way may be, too, and is paid for
                         _wait_for(workers)
                     yield from _answers(arrived)
                     raise

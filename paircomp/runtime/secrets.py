@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from typing import Any
+
+from paircomp.runtime.json_text import with_texts
 
 __all__ = ["Secrets"]
 
@@ -46,12 +47,4 @@ class Secrets:
 
     def hidden(self, value: Any) -> Any:
         """A JSON value with no secret in any of its texts, names included."""
-        if not self._marks:
-            return value
-        if isinstance(value, str):
-            return self.hidden_text(value)
-        if isinstance(value, Mapping):
-            return {self.hidden_text(name): self.hidden(held) for name, held in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.hidden(held) for held in value]
-        return value
+        return with_texts(value, self.hidden_text) if self._marks else value
